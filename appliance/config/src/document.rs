@@ -1,0 +1,146 @@
+//! What both readers make: a configuration with names instead of indices, lines beside values, and
+//! nothing where the author wrote nothing.
+
+use crate::problem::{At, Place};
+use hawser_policy::{
+    DpdMode, EspProposal, Identity, IdentityPattern, IkeProposal, TrafficSelector,
+};
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Document {
+    pub(crate) shards: Option<At<u8>>,
+    pub(crate) listen: Listen,
+    pub(crate) admission: Admission,
+    pub(crate) metrics: Option<At<SocketAddr>>,
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) ike_policies: Vec<IkePolicy>,
+    pub(crate) templates: Vec<Template>,
+    pub(crate) secrets: Vec<PadSecret>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listen {
+    pub(crate) addresses: Vec<At<IpAddr>>,
+    pub(crate) port: Option<At<u16>>,
+    pub(crate) nat_port: Option<At<u16>>,
+    pub(crate) native_esp: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Admission {
+    pub(crate) cookie_threshold: Option<u32>,
+    pub(crate) max_half_open: Option<u32>,
+    pub(crate) source_rate: Option<u32>,
+    pub(crate) half_open_timeout: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Tenant {
+    pub(crate) name: At<String>,
+    pub(crate) interface: Option<At<String>>,
+    pub(crate) mtu: Option<u16>,
+    pub(crate) addresses: Vec<IpNet>,
+    pub(crate) namespace: Option<At<String>>,
+    pub(crate) protected: Vec<IpNet>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct IkePolicy {
+    pub(crate) name: At<String>,
+    pub(crate) local: Vec<At<IpAddr>>,
+    pub(crate) proposals: Vec<At<IkeProposal>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    pub(crate) name: At<String>,
+    pub(crate) tenant: Option<At<String>>,
+    pub(crate) local_identity: Option<At<Identity>>,
+    pub(crate) ike_proposals: Vec<At<IkeProposal>>,
+    pub(crate) ike_lifetimes: Lifetimes,
+    pub(crate) dpd: Option<Dpd>,
+    pub(crate) nat_keepalive: Option<Limit>,
+    pub(crate) retransmission: Retransmission,
+    pub(crate) allow_any_route: Option<bool>,
+    pub(crate) fragment_size: Option<u16>,
+    pub(crate) children: Vec<Child>,
+    pub(crate) initiate: Option<Initiate>,
+}
+
+/// A duration, or none on purpose (`"off"`).
+pub(crate) type Limit = Option<Duration>;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lifetimes {
+    pub(crate) time: Option<Limit>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) margin: Option<At<Duration>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dpd {
+    pub(crate) place: Place,
+    pub(crate) mode: DpdMode,
+    pub(crate) interval: Duration,
+    pub(crate) retry: Option<Duration>,
+    pub(crate) retries: Option<u8>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Retransmission {
+    pub(crate) place: Place,
+    pub(crate) initial: Option<Duration>,
+    pub(crate) backoff_percent: Option<u16>,
+    pub(crate) max: Option<Duration>,
+    pub(crate) tries: Option<u8>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Child {
+    pub(crate) name: At<String>,
+    pub(crate) proposals: Vec<At<EspProposal>>,
+    pub(crate) local: Vec<At<TrafficSelector>>,
+    pub(crate) remote: Vec<At<TrafficSelector>>,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) replay_window: Option<At<u32>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Initiate {
+    pub(crate) remote: At<SocketAddr>,
+    pub(crate) identity: At<Identity>,
+    pub(crate) secret: At<SecretSource>,
+}
+
+/// An entry of the PAD.
+#[derive(Clone, Debug)]
+pub(crate) struct PadSecret {
+    pub(crate) identity: At<IdentityPattern>,
+    pub(crate) template: At<String>,
+    pub(crate) local: Vec<At<IpAddr>>,
+    pub(crate) networks: Vec<IpNet>,
+    pub(crate) secret: At<SecretSource>,
+}
+
+/// Where a pre-shared key is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum SecretSource {
+    /// Here, already decoded.
+    Inline(Zeroizing<Vec<u8>>),
+    /// Elsewhere: `env:NAME` or `file:PATH`.
+    Reference(String),
+}
+
+impl std::fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Inline(_) => f.write_str("Inline(..)"),
+            Self::Reference(to) => f.debug_tuple("Reference").field(to).finish(),
+        }
+    }
+}

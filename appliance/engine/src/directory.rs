@@ -1,0 +1,175 @@
+//! Which device holds which selectors: the one thing that shards share.
+//!
+//! It is asked when a peer has authenticated and told when its selectors change, never per packet.
+//! A question costs the same however many devices there are, also when all have one identity.
+
+use crate::trie::{Claim, Claims, IdentityNo, Wanted};
+use dashmap::DashMap;
+use hawser_policy::{Identity, TenantId, TrafficSelector};
+use hawser_shard::io::{Answer, DeviceId, DirectoryRequest, Located, ShardId};
+use ipnet::IpNet;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+
+/// Devices named of the asker's identity, and of others, at most.
+const LIMIT: usize = 4;
+/// Claims on overlapping prefixes looked at for one answer. It is met only where very many hold
+/// the same prefix with different protocols or ports.
+const LOOKS: usize = 4096;
+
+/// The directory of every tenant.
+#[derive(Default)]
+pub(crate) struct Directory {
+    tenants: DashMap<TenantId, Book>,
+}
+
+impl Directory {
+    pub(crate) fn answer(&self, request: DirectoryRequest) -> Answer {
+        match request {
+            DirectoryRequest::Locate { tenant, identity, endpoint, selectors } => {
+                let Some(book) = self.tenants.get(&tenant) else {
+                    return Answer::Located { same: Vec::new(), others: Vec::new() };
+                };
+                book.locate(&identity, endpoint, &selectors)
+            }
+            DirectoryRequest::Claim { device, shard, tenant, identity, endpoint, selectors } => {
+                let mut book = self.tenants.entry(tenant).or_default();
+                book.release(device);
+                if !selectors.is_empty() {
+                    book.claim(device, identity, Device::new(shard, endpoint, selectors));
+                }
+                Answer::Located { same: Vec::new(), others: Vec::new() }
+            }
+        }
+    }
+}
+
+/// The devices of a tenant.
+#[derive(Default)]
+struct Book {
+    numbers: HashMap<Identity, IdentityNo>,
+    identities: HashMap<IdentityNo, Devices>,
+    next: u64,
+    devices: HashMap<DeviceId, Device>,
+    claims: Claims,
+}
+
+/// The devices of an identity.
+struct Devices {
+    identity: Identity,
+    claims: Claims,
+    endpoints: HashMap<SocketAddr, BTreeSet<DeviceId>>,
+}
+
+struct Device {
+    identity: IdentityNo,
+    shard: ShardId,
+    endpoint: SocketAddr,
+    selectors: Vec<TrafficSelector>,
+    nets: Vec<IpNet>,
+}
+
+impl Device {
+    fn new(shard: ShardId, endpoint: SocketAddr, selectors: Vec<TrafficSelector>) -> Self {
+        let nets = selectors.iter().flat_map(TrafficSelector::to_nets).collect();
+        Self { identity: IdentityNo(0), shard, endpoint, selectors, nets }
+    }
+
+    fn overlaps(&self, asked: &[TrafficSelector]) -> bool {
+        self.selectors.iter().any(|held| asked.iter().any(|a| a.intersect(held).is_some()))
+    }
+}
+
+impl Book {
+    fn claim(&mut self, id: DeviceId, identity: Identity, mut device: Device) {
+        let next = self.next;
+        let number = *self.numbers.entry(identity.clone()).or_insert(IdentityNo(next));
+        self.next += u64::from(number == IdentityNo(next));
+        device.identity = number;
+        let devices = self.identities.entry(number).or_insert_with(|| Devices {
+            identity,
+            claims: Claims::default(),
+            endpoints: HashMap::new(),
+        });
+        devices.endpoints.entry(device.endpoint).or_default().insert(id);
+        for net in &device.nets {
+            devices.claims.insert(net, (number, id));
+            self.claims.insert(net, (number, id));
+        }
+        self.devices.insert(id, device);
+    }
+
+    fn release(&mut self, id: DeviceId) {
+        let Some(device) = self.devices.remove(&id) else { return };
+        let claim = (device.identity, id);
+        device.nets.iter().for_each(|net| self.claims.remove(net, claim));
+        let Some(devices) = self.identities.get_mut(&device.identity) else { return };
+        device.nets.iter().for_each(|net| devices.claims.remove(net, claim));
+        if let Some(there) = devices.endpoints.get_mut(&device.endpoint) {
+            there.remove(&id);
+            if there.is_empty() {
+                devices.endpoints.remove(&device.endpoint);
+            }
+        }
+        if devices.endpoints.is_empty() {
+            self.numbers.remove(&devices.identity);
+            self.identities.remove(&device.identity);
+        }
+    }
+
+    fn locate(&self, identity: &Identity, endpoint: SocketAddr, asked: &[TrafficSelector]) -> Answer {
+        let own = self.numbers.get(identity).and_then(|no| Some((no, self.identities.get(no)?)));
+        let nets: Vec<IpNet> = asked.iter().flat_map(TrafficSelector::to_nets).collect();
+        let same = own.map_or_else(Vec::new, |(_, devices)| {
+            // The same endpoint says most: those come first.
+            let there = devices.endpoints.get(&endpoint).into_iter().flatten();
+            let found = there.copied().take(LIMIT).collect();
+            self.overlapping(&devices.claims, Wanted::All, &nets, asked, found)
+        });
+        let wanted = own.map_or(Wanted::All, |(no, _)| Wanted::NotOf(*no));
+        let others = self.overlapping(&self.claims, wanted, &nets, asked, Vec::new());
+        let named = |found: Vec<DeviceId>| found.iter().filter_map(|d| self.named(*d, asked)).collect();
+        Answer::Located { same: named(same), others: named(others) }
+    }
+
+    /// Adds to `found` the wanted devices whose selectors overlap, up to the limit.
+    fn overlapping(
+        &self,
+        claims: &Claims,
+        wanted: Wanted,
+        nets: &[IpNet],
+        asked: &[TrafficSelector],
+        mut found: Vec<DeviceId>,
+    ) -> Vec<DeviceId> {
+        let mut looks = 0;
+        let mut look = |(_, id): Claim| {
+            looks += 1;
+            if found.len() >= LIMIT || looks > LOOKS {
+                return ControlFlow::Break(());
+            }
+            // Prefixes overlap; whether protocols and ports do is to be seen.
+            let fits = || self.devices.get(&id).is_some_and(|d| d.overlaps(asked));
+            if !found.contains(&id) && fits() {
+                found.push(id);
+            }
+            ControlFlow::Continue(())
+        };
+        let _ = nets.iter().try_for_each(|net| claims.overlapping(net, wanted, &mut look));
+        found
+    }
+
+    fn named(&self, id: DeviceId, asked: &[TrafficSelector]) -> Option<Located> {
+        let device = self.devices.get(&id)?;
+        Some(Located {
+            device: id,
+            shard: device.shard,
+            identity: self.identities.get(&device.identity)?.identity.clone(),
+            endpoint: device.endpoint,
+            overlaps: device.overlaps(asked),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! What the engine is told beside the policy.
+
+use hawser_policy::TenantId;
+use hawser_shard::io::ShardId;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+/// How the engine is run; [`Default`] is a gateway with TUN interfaces.
+#[derive(Debug, Default)]
+pub struct EngineOptions {
+    /// Where inner packets come from and go to.
+    pub inner: InnerDevices,
+    /// Key-exchange workers; `None`: one a core.
+    pub workers: Option<usize>,
+    /// Do not pin the shards' threads to cores (several engines on one machine, tests).
+    pub unpinned: bool,
+}
+
+/// Where inner packets come from and go to.
+#[derive(Debug)]
+pub enum InnerDevices {
+    /// A multi-queue TUN interface for each tenant, with routes. Takes CAP_NET_ADMIN.
+    Tun(Routing),
+    /// Datagram descriptors of the caller, each of which behaves as a TUN: one read or write is
+    /// one IP packet. One for each tenant and shard ([`hawser_policy::Policy::shards`] says how
+    /// many there are); a tenant without one delivers nothing. Takes no rights: no interface is
+    /// made, no route installed, no socket marked.
+    Fds(HashMap<(TenantId, ShardId), OwnedFd>),
+}
+
+impl Default for InnerDevices {
+    fn default() -> Self {
+        Self::Tun(Routing::default())
+    }
+}
+
+/// How routes to the branches' networks are installed: in a table of their own, which a rule
+/// consults for everything but what carries the mark of the outer sockets. So a tunnel can never
+/// swallow the packets that carry it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Routing {
+    /// Number of the routing table.
+    pub table: u32,
+    /// Priority of the rule.
+    pub priority: u32,
+    /// Mark of the outer sockets.
+    pub mark: u32,
+}
+
+impl Default for Routing {
+    /// Table 220, priority 220, mark 0x4857 (`HW`).
+    fn default() -> Self {
+        Self { table: 220, priority: 220, mark: 0x4857 }
+    }
+}

@@ -1,0 +1,13 @@
+//! Tests of `hawser-esp` from outside.
+#![allow(clippy::unwrap_used)]
+
+mod echo;
+mod fit;
+mod hostile;
+mod inbound;
+mod outbound;
+mod packets;
+mod replay;
+mod round_trip;
+mod spd;
+mod suites;

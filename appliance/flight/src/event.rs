@@ -1,0 +1,223 @@
+//! The one enum of events.
+
+use crate::cause::{CloseCause, HandshakeFailure, MessageError};
+use crate::path::Path;
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Who began an SA or an exchange.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// We did.
+    Initiator,
+    /// The peer did.
+    Responder,
+}
+
+/// How an SA came to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "parent")]
+pub enum Lineage {
+    /// By a handshake of its own.
+    Initial,
+    /// By rekeying the SA with this local SPI.
+    Rekey(u64),
+}
+
+/// Which peer an event is about, as operators name it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PeerLabel {
+    /// Number of the peer (the device) in this run; never reused.
+    pub instance: u64,
+    /// Tenant name.
+    pub tenant: Arc<str>,
+    /// Template name.
+    pub template: Arc<str>,
+    /// The authenticated identity.
+    pub identity: Arc<str>,
+    /// The outer endpoint at the time of the event.
+    pub path: Path,
+}
+
+/// One recorded event.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Record {
+    /// Milliseconds since 1970-01-01 UTC, stamped by the recorder.
+    pub unix_ms: u64,
+    /// The shard that saw it.
+    pub shard: u16,
+    /// The peer, where one is authenticated.
+    pub peer: Option<Arc<PeerLabel>>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Everything that can happen, once. Field types are small and cheap to copy into a ring.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// A handshake ended without an IKE SA (or the IKE SA came without its Child SA).
+    HandshakeFailed {
+        /// Who began the IKE SA.
+        role: Role,
+        /// Outer endpoint.
+        path: Path,
+        /// The claimed, not authenticated identity, if it got so far.
+        claimed_identity: Option<String>,
+        /// Why.
+        reason: HandshakeFailure,
+    },
+    /// A datagram was refused; recorded at a bounded rate, counted always.
+    MessageRefused {
+        /// Source address.
+        source: SocketAddr,
+        /// Why.
+        reason: MessageError,
+    },
+    /// A device has its first usable pair of Child SAs.
+    PeerUp,
+    /// A device has no Child SA any more.
+    PeerDown {
+        /// Why.
+        cause: CloseCause,
+    },
+    /// An IKE SA was established.
+    IkeSaEstablished {
+        /// Who began it.
+        role: Role,
+        /// Initiator's SPI.
+        spi_i: u64,
+        /// Responder's SPI.
+        spi_r: u64,
+        /// Suite in strongSwan's keywords.
+        suite: String,
+        /// The peer is behind a NAT.
+        peer_behind_nat: bool,
+        /// We are behind a NAT.
+        local_behind_nat: bool,
+        /// Handshake or rekey.
+        lineage: Lineage,
+    },
+    /// An IKE SA ended.
+    IkeSaClosed {
+        /// Initiator's SPI.
+        spi_i: u64,
+        /// Responder's SPI.
+        spi_r: u64,
+        /// Why.
+        cause: CloseCause,
+    },
+    /// A pair of Child SAs was installed.
+    ChildSaInstalled {
+        /// Our inbound SPI.
+        spi_in: u32,
+        /// The peer's SPI, for our outbound packets.
+        spi_out: u32,
+        /// Suite in strongSwan's keywords.
+        suite: String,
+        /// Our side's selectors.
+        local: String,
+        /// The peer's side's selectors.
+        remote: String,
+        /// Handshake or rekey.
+        lineage: Lineage,
+    },
+    /// A pair of Child SAs was removed.
+    ChildSaRemoved {
+        /// Our inbound SPI.
+        spi_in: u32,
+        /// The peer's SPI.
+        spi_out: u32,
+        /// Why.
+        cause: CloseCause,
+    },
+    /// A Child SA that the peer asked for, or we did, was refused.
+    ChildSaRefused {
+        /// Who asked.
+        role: Role,
+        /// Why.
+        reason: HandshakeFailure,
+    },
+    /// The peer's outer endpoint moved (NAT rebind) and we follow.
+    EndpointMoved {
+        /// Before.
+        from: SocketAddr,
+        /// Now.
+        to: SocketAddr,
+    },
+    /// A liveness probe was sent.
+    ProbeSent {
+        /// Message ID of the INFORMATIONAL request.
+        message_id: u32,
+    },
+    /// A request was retransmitted.
+    Retransmitted {
+        /// Exchange type (IANA number).
+        exchange: u8,
+        /// Message ID.
+        message_id: u32,
+        /// 1 for the first retransmission.
+        attempt: u8,
+    },
+    /// A liveness probe was answered.
+    ProbeAnswered {
+        /// Message ID of the INFORMATIONAL request.
+        message_id: u32,
+        /// Round-trip time in microseconds, since the last transmission.
+        rtt_us: u32,
+    },
+    /// A liveness probe was given up.
+    ProbeFailed {
+        /// Message ID of the INFORMATIONAL request.
+        message_id: u32,
+    },
+    /// We sent a DELETE for the IKE SA or for Child SAs.
+    DeleteSent {
+        /// Local SPI: of the IKE SA, or the inbound one of the Child SA.
+        spi: u64,
+    },
+    /// The peer sent a DELETE for the IKE SA or for Child SAs.
+    DeleteReceived {
+        /// The peer's SPI.
+        spi: u64,
+    },
+    /// A rekey or another exchange met one of the peer's; what was decided (RFC 7296 2.25).
+    Collision {
+        /// Which case of RFC 7296 2.25.
+        case: &'static str,
+    },
+    /// The peer's selectors overlap those of another living device.
+    SelectorConflict {
+        /// The disputed prefix.
+        prefix: String,
+        /// The identity that holds it.
+        holder: String,
+    },
+    /// A prefix was not routed: a default route, or one over outer endpoints or headquarters' networks.
+    RouteRefused {
+        /// The prefix.
+        prefix: String,
+    },
+    /// A weak algorithm was negotiated because the configuration names it.
+    WeakAlgorithm {
+        /// The suite in strongSwan's keywords.
+        suite: String,
+    },
+    /// An authenticated INVALID_SPI or an unprotected hint about an unknown SPI came (RFC 7296 1.5).
+    InvalidSpiHint {
+        /// The SPI the peer did not know.
+        spi: u32,
+    },
+    /// An operator acted.
+    OperatorAction {
+        /// The verb.
+        verb: &'static str,
+    },
+    /// A configuration was applied.
+    ConfigApplied {
+        /// Its revision, counted from 1 in this run.
+        revision: u64,
+    },
+}

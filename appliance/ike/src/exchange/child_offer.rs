@@ -1,0 +1,71 @@
+//! A Child SA that a request asks for: selected and narrowed.
+
+use crate::message::Message;
+use crate::payload::SaPayload;
+use crate::registry::NotifyType;
+use crate::select::{SelectedEsp, select_esp};
+use hawser_policy::{PeerTemplate, TrafficSelector};
+
+/// What we can give of what a request asks for. We are the responder of the exchange.
+#[derive(Clone, Debug)]
+pub struct ChildOffer {
+    /// The selected proposal with the peer's SPI.
+    pub selected: SelectedEsp,
+    /// Index of its template in the peer template.
+    pub child: usize,
+    /// Our side (TSr), narrowed.
+    pub local: Vec<TrafficSelector>,
+    /// The peer's side (TSi), narrowed.
+    pub remote: Vec<TrafficSelector>,
+}
+
+/// The first Child SA of the template that fits the request.
+///
+/// # Errors
+/// NO_PROPOSAL_CHOSEN when no algorithms fit, TS_UNACCEPTABLE when no selectors do,
+/// INVALID_SYNTAX when payloads are missing.
+pub fn select(
+    template: &PeerTemplate,
+    request: &Message,
+    with_ke: bool,
+) -> Result<ChildOffer, NotifyType> {
+    let (Some(sa), Some(ts_i), Some(ts_r)) = (request.sa(), request.ts_i(), request.ts_r()) else {
+        return Err(NotifyType::InvalidSyntax);
+    };
+    let mut error = NotifyType::NoProposalChosen;
+    for (child, settings) in template.children.iter().enumerate() {
+        let Some(selected) = select_esp(sa, &settings.proposals, with_ke) else {
+            continue;
+        };
+        let local = TrafficSelector::narrow(ts_r, &settings.local);
+        let remote = TrafficSelector::narrow(ts_i, &settings.remote);
+        if !local.is_empty() && !remote.is_empty() {
+            return Ok(ChildOffer { selected, child, local, remote });
+        }
+        error = NotifyType::TsUnacceptable;
+    }
+    Err(error)
+}
+
+/// The successor of a Child SA: the same selectors, or what both sides still want of them.
+///
+/// # Errors
+/// As [`select`].
+pub fn select_rekey(
+    template: &PeerTemplate,
+    old: &crate::child_sa::ChildSa,
+    request: &Message,
+) -> Result<ChildOffer, NotifyType> {
+    let (Some(sa), Some(ts_i), Some(ts_r)) = (request.sa(), request.ts_i(), request.ts_r()) else {
+        return Err(NotifyType::InvalidSyntax);
+    };
+    let sa: &SaPayload = sa;
+    let proposals = template.children.get(old.child).map_or(&[][..], |c| &c.proposals);
+    let selected = select_esp(sa, proposals, true).ok_or(NotifyType::NoProposalChosen)?;
+    let local = TrafficSelector::narrow(ts_r, &old.local);
+    let remote = TrafficSelector::narrow(ts_i, &old.remote);
+    if local.is_empty() || remote.is_empty() {
+        return Err(NotifyType::TsUnacceptable);
+    }
+    Ok(ChildOffer { selected, child: old.child, local, remote })
+}

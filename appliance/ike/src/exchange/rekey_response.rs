@@ -1,0 +1,223 @@
+//! CREATE_CHILD_SA for the IKE SA, asked for by us (RFC 7296 1.3.2, 2.18, 2.25.2).
+
+use super::messages::error_of;
+use super::{Answering, Exchange, Task};
+use crate::algorithms::{ke_from_group, ke_group};
+use crate::ike_sa::{IkeSa, RETRY_WAIT};
+use crate::io::{Env, KeAnswer, KeRequest, Output, Token};
+use crate::keymat::Seeds;
+use crate::message::Message;
+use crate::payload::{KePayload, Payload};
+use crate::registry::{ExchangeType, NotifyType};
+use crate::select::{IkeSuite, confirm_ike, ike_proposals_of, ike_proposals_to_sa};
+use hawser_crypto::{KePrivate, KeyExchange};
+use hawser_flight::{CloseCause, HandshakeFailure, Role};
+use std::time::Duration;
+
+/// How long a rekey that was refused is not tried again.
+const REFUSED_WAIT: Duration = Duration::from_secs(30);
+
+/// A rekey of the IKE SA that we have begun.
+#[derive(Debug)]
+pub(crate) struct RekeyExchange {
+    method: KeyExchange,
+    private: Option<KePrivate>,
+    /// Names the key exchange that is under way.
+    pub token: Option<Token>,
+    spi_i: u64,
+    nonce: Vec<u8>,
+    answer: Option<RekeyResponse>,
+    /// The peer has rekeyed the same IKE SA meanwhile.
+    pub collision: Option<RekeyCollision>,
+}
+
+/// The peer's rekey of the IKE SA that we are rekeying.
+#[derive(Debug)]
+pub(crate) struct RekeyCollision {
+    /// Local SPI of the IKE SA it made.
+    pub successor: u64,
+    /// The lower of that exchange's nonces.
+    pub lowest_nonce: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct RekeyResponse {
+    suite: IkeSuite,
+    spi_r: u64,
+    nonce: Vec<u8>,
+}
+
+impl IkeSa {
+    pub(crate) fn begin_ike_rekey(&mut self, env: &mut Env<'_>) {
+        self.begin_ike_rekey_with(env, self.keys.suite.ke);
+    }
+
+    fn begin_ike_rekey_with(&mut self, env: &mut Env<'_>, method: KeyExchange) {
+        let token = self.token();
+        self.out.push_back(Output::Ask(token, KeRequest::Generate(method)));
+        self.exchange = Some(Exchange::RekeyIke(Box::new(RekeyExchange {
+            method,
+            private: None,
+            token: Some(token),
+            spi_i: env.spis.ike_spi(env.rng),
+            nonce: env.nonce(),
+            answer: None,
+            collision: None,
+        })));
+    }
+
+    /// Our key pair is made, or the shared secret is computed.
+    pub(crate) fn rekey_key_exchanged(
+        &mut self,
+        env: &mut Env<'_>,
+        mut exchange: Box<RekeyExchange>,
+        answer: KeAnswer,
+    ) {
+        match answer {
+            // The peer's rekey was faster than our key pair.
+            KeAnswer::Generated(_) if exchange.collision.is_some() => {
+                self.peers_rekey_stands(&exchange);
+            }
+            KeAnswer::Generated(Ok((private, public))) => {
+                exchange.private = Some(private);
+                exchange.token = None;
+                self.send_ike_rekey(env, exchange, public);
+            }
+            KeAnswer::Agreed(Ok(shared)) => self.finish_ike_rekey(env, &exchange, &shared),
+            _ => self.ike_rekey_failed(env, &exchange, HandshakeFailure::KeyExchangeFailed),
+        }
+    }
+
+    fn send_ike_rekey(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: Box<RekeyExchange>,
+        public: Vec<u8>,
+    ) {
+        let ours = ike_proposals_of(&self.template.ike_proposals, &self.keys.suite);
+        let group = ke_group(exchange.method);
+        let payloads = [
+            Payload::Sa(ike_proposals_to_sa(&ours, Some(exchange.spi_i))),
+            Payload::Nonce(exchange.nonce.clone()),
+            Payload::Ke(KePayload { group, data: public }),
+        ];
+        let schedule = self.backoff();
+        self.send_request(env, ExchangeType::CreateChildSa, &payloads, schedule);
+        self.exchange = Some(Exchange::RekeyIke(exchange));
+    }
+
+    pub(crate) fn rekey_response(
+        &mut self,
+        env: &mut Env<'_>,
+        mut exchange: Box<RekeyExchange>,
+        response: &Message,
+        valid: bool,
+    ) {
+        if let Some(error) = error_of(response) {
+            return self.ike_rekey_refused(env, &exchange, response, error);
+        }
+        let answer = self.read_rekey_response(response).filter(|_| valid);
+        let ke = response.ke().filter(|ke| ke.group == ke_group(exchange.method));
+        let (Some(answer), Some(ke), Some(private)) = (answer, ke, exchange.private.take()) else {
+            return self.ike_rekey_failed(env, &exchange, HandshakeFailure::InvalidMessage);
+        };
+        exchange.answer = Some(answer);
+        let token = self.token();
+        exchange.token = Some(token);
+        let work = KeRequest::Agree { private, peer_public: ke.data.clone() };
+        self.out.push_back(Output::Ask(token, work));
+        self.exchange = Some(Exchange::RekeyIke(exchange));
+    }
+
+    fn read_rekey_response(&self, response: &Message) -> Option<RekeyResponse> {
+        let ours = ike_proposals_of(&self.template.ike_proposals, &self.keys.suite);
+        let confirmed = confirm_ike(response.sa()?, &ours)?;
+        let spi_r = confirmed.spi.filter(|spi| *spi != 0)?;
+        let nonce = response.nonce()?.to_vec();
+        Some(RekeyResponse { suite: confirmed.suite, spi_r, nonce })
+    }
+
+    fn finish_ike_rekey(&mut self, env: &mut Env<'_>, exchange: &RekeyExchange, shared: &[u8]) {
+        let Some(answer) = &exchange.answer else {
+            return self.ike_rekey_failed(env, exchange, HandshakeFailure::Internal);
+        };
+        let seeds = Seeds {
+            nonce_i: &exchange.nonce,
+            nonce_r: &answer.nonce,
+            spi_i: exchange.spi_i,
+            spi_r: answer.spi_r,
+        };
+        let made = self.successor(env, Role::Initiator, answer.suite, &seeds, shared);
+        let Some(mut successor) = made else {
+            return self.ike_rekey_failed(env, exchange, HandshakeFailure::Internal);
+        };
+        let local_spi = successor.local_spi();
+        let ours = (&exchange.nonce).min(&answer.nonce);
+        if self.wins_ike_collision(exchange, ours) {
+            self.out.push_back(Output::Successor(Box::new(successor)));
+            self.bequeath(local_spi);
+            self.enqueue(Task::DeleteIke(CloseCause::Rekeyed));
+        } else {
+            // Ours is the redundant one, and ours to delete (RFC 7296 2.8.1).
+            successor.begin_delete(CloseCause::RekeyCollision);
+            self.out.push_back(Output::Successor(Box::new(successor)));
+            self.peers_rekey_stands(exchange);
+        }
+    }
+
+    fn wins_ike_collision(&self, exchange: &RekeyExchange, ours: &Vec<u8>) -> bool {
+        let under_way = match &self.answering {
+            Some(Answering::RekeyIke(a)) => Some(a.lowest_nonce()),
+            _ => None,
+        };
+        let theirs = exchange.collision.as_ref().map(|c| &c.lowest_nonce);
+        theirs.or(under_way).is_none_or(|theirs| ours > theirs)
+    }
+
+    /// The SA that the peer made takes over; the peer deletes this one.
+    fn peers_rekey_stands(&mut self, exchange: &RekeyExchange) {
+        if let Some(collision) = &exchange.collision {
+            self.bequeath(collision.successor);
+        }
+    }
+
+    fn ike_rekey_refused(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &RekeyExchange,
+        response: &Message,
+        error: NotifyType,
+    ) {
+        if exchange.collision.is_some() {
+            return self.peers_rekey_stands(exchange);
+        }
+        match error {
+            NotifyType::TemporaryFailure => self.defer(env, Task::RekeyIke, RETRY_WAIT),
+            NotifyType::InvalidKePayload => {
+                let wanted = response.notify(error).map(|n| n.data.as_slice());
+                let group = wanted.and_then(|d| <[u8; 2]>::try_from(d).ok());
+                let method = group.and_then(|g| ke_from_group(u16::from_be_bytes(g)));
+                let ours = ike_proposals_of(&self.template.ike_proposals, &self.keys.suite);
+                match method.filter(|m| ours.iter().any(|p| p.ke.contains(m))) {
+                    Some(m) if m != exchange.method => self.begin_ike_rekey_with(env, m),
+                    _ => self.ike_rekey_failed(env, exchange, HandshakeFailure::NoProposalChosen),
+                }
+            }
+            _ => self.ike_rekey_failed(env, exchange, HandshakeFailure::NoProposalChosen),
+        }
+    }
+
+    fn ike_rekey_failed(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &RekeyExchange,
+        reason: HandshakeFailure,
+    ) {
+        self.refused(Role::Initiator, reason);
+        if exchange.collision.is_some() {
+            self.peers_rekey_stands(exchange);
+        } else {
+            self.defer(env, Task::RekeyIke, REFUSED_WAIT);
+        }
+    }
+}

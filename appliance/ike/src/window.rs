@@ -1,0 +1,151 @@
+//! Message IDs, retransmission and cached responses, with a window of one (RFC 7296 2.1 to 2.3).
+
+use crate::fragment::Reassembly;
+use crate::io::Env;
+use hawser_flight::Path;
+use hawser_policy::Retransmission;
+use std::time::{Duration, Instant};
+
+/// When a request is sent again, and how often.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Schedule {
+    /// Exponential back-off, jittered.
+    Backoff(Retransmission),
+    /// Every `interval`, `retries` times: DPD probes.
+    Fixed {
+        /// Between transmissions.
+        interval: Duration,
+        /// Retransmissions.
+        retries: u8,
+    },
+}
+
+impl Schedule {
+    /// How long to wait after transmission `attempt` (0: the first).
+    fn interval(&self, attempt: u8, env: &mut Env<'_>) -> Duration {
+        match self {
+            Self::Fixed { interval, .. } => *interval,
+            Self::Backoff(r) => {
+                let factor = (f64::from(r.backoff_percent) / 100.0).powi(i32::from(attempt));
+                let plain = r.initial.mul_f64(factor).min(r.max);
+                plain.mul_f64(0.9) + env.up_to(plain.mul_f64(0.2))
+            }
+        }
+    }
+
+    fn retries(&self) -> u8 {
+        match self {
+            Self::Fixed { retries, .. } => *retries,
+            Self::Backoff(r) => r.tries,
+        }
+    }
+}
+
+/// A request that waits for its response.
+#[derive(Debug)]
+pub struct Outstanding {
+    /// Its Message ID.
+    pub message_id: u32,
+    /// Its exchange type (IANA number), for the record.
+    pub exchange: u8,
+    /// The datagrams it went out as.
+    pub datagrams: Vec<Vec<u8>>,
+    /// When it was last transmitted.
+    pub sent_at: Instant,
+    /// Retransmissions so far.
+    pub attempt: u8,
+    /// When it is due again.
+    pub next_at: Instant,
+    schedule: Schedule,
+}
+
+/// What is to be done for a request whose time has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Due {
+    /// Not yet.
+    NotYet,
+    /// Send it again.
+    Again,
+    /// Give it up.
+    GiveUp,
+}
+
+impl Outstanding {
+    /// A request that is transmitted now.
+    pub fn new(
+        message_id: u32,
+        exchange: u8,
+        datagrams: Vec<Vec<u8>>,
+        schedule: Schedule,
+        env: &mut Env<'_>,
+    ) -> Self {
+        let next_at = env.now + schedule.interval(0, env);
+        let sent_at = env.now;
+        Self { message_id, exchange, datagrams, sent_at, attempt: 0, next_at, schedule }
+    }
+
+    /// What is due now; counts the retransmission that it asks for.
+    pub fn due(&mut self, env: &mut Env<'_>) -> Due {
+        if env.now < self.next_at {
+            return Due::NotYet;
+        }
+        if self.attempt >= self.schedule.retries() {
+            return Due::GiveUp;
+        }
+        self.attempt += 1;
+        self.sent_at = env.now;
+        self.next_at = env.now + self.schedule.interval(self.attempt, env);
+        Due::Again
+    }
+}
+
+/// The peer's side of the window: which request comes next, and the answer to the last one.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// Message ID of the next request.
+    pub next_id: u32,
+    /// The answer to request `next_id - 1`, as datagrams, to be sent again when it is retransmitted.
+    pub last_response: Vec<Vec<u8>>,
+    /// Where the request that is being answered came from; set while its answer is being made.
+    pub answering: Option<Path>,
+    /// Fragments of the next request.
+    pub requests: Reassembly,
+    /// Fragments of the outstanding response.
+    pub responses: Reassembly,
+}
+
+/// What a request's Message ID says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arrival {
+    /// The next request.
+    New,
+    /// The last request again; its answer is at hand.
+    Retransmitted,
+    /// The request that is being answered, again.
+    Pending,
+    /// Outside of the window.
+    Outside,
+}
+
+impl Inbox {
+    /// Sorts a request by its Message ID.
+    pub fn arrival(&self, message_id: u32) -> Arrival {
+        if message_id == self.next_id {
+            return match self.answering {
+                Some(_) => Arrival::Pending,
+                None => Arrival::New,
+            };
+        }
+        if self.next_id.checked_sub(1) == Some(message_id) && !self.last_response.is_empty() {
+            return Arrival::Retransmitted;
+        }
+        Arrival::Outside
+    }
+
+    /// The request with `next_id` is answered.
+    pub fn answered(&mut self, datagrams: Vec<Vec<u8>>) {
+        self.last_response = datagrams;
+        self.next_id = self.next_id.wrapping_add(1);
+        self.answering = None;
+    }
+}

@@ -1,0 +1,240 @@
+//! The documents of version 1 of the API, as the command prints and reads them.
+//!
+//! A reader ignores what it does not know: adding a field keeps the version.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Version of every document here.
+pub(crate) const VERSION: u8 = 1;
+
+/// A peer in a line. Configured ones that were never seen have no device.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PeerRow {
+    /// Number of the device in this run.
+    pub(crate) device: Option<u64>,
+    /// The shard that owns it.
+    pub(crate) shard: Option<u8>,
+    /// Tenant.
+    pub(crate) tenant: String,
+    /// Template.
+    pub(crate) template: String,
+    /// Authenticated identity, or the configured one.
+    pub(crate) identity: String,
+    /// Outer endpoint, `120.208.142.17/8192`; empty where it was never seen.
+    pub(crate) endpoint: String,
+    /// `up`, `degraded`, `connecting`, `down`.
+    pub(crate) status: String,
+    /// Seconds in this status; absent where it was never seen.
+    pub(crate) since_s: Option<u64>,
+    /// The branch's selectors.
+    pub(crate) networks: Vec<String>,
+    /// ESP bytes from the peer.
+    pub(crate) bytes_in: u64,
+    /// ESP bytes to the peer.
+    pub(crate) bytes_out: u64,
+    /// Why it is down.
+    pub(crate) down_cause: Option<String>,
+}
+
+/// Peers by status.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    /// Evidence of life.
+    pub(crate) up: usize,
+    /// A probe is unanswered.
+    pub(crate) degraded: usize,
+    /// A handshake is under way.
+    pub(crate) connecting: usize,
+    /// No SA.
+    pub(crate) down: usize,
+}
+
+/// `hawser status`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct StatusReport {
+    /// [`VERSION`].
+    pub(crate) version: u8,
+    /// Every peer of those asked for is up.
+    pub(crate) healthy: bool,
+    /// Revision of the configuration, from 1.
+    pub(crate) revision: u64,
+    /// Established IKE SAs.
+    pub(crate) ike_sas: usize,
+    /// Child SA pairs.
+    pub(crate) child_sas: usize,
+    /// Half-open IKE SAs.
+    pub(crate) half_open: usize,
+    /// Peers by status, those not listed included.
+    pub(crate) counts: Counts,
+    /// The peers asked for.
+    pub(crate) peers: Vec<PeerRow>,
+}
+
+/// An outer path.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct PathRow {
+    /// Our address and port.
+    pub(crate) local: String,
+    /// The peer's.
+    pub(crate) remote: String,
+    /// UDP-encapsulated.
+    pub(crate) encapsulated: bool,
+}
+
+/// One Child SA pair, as the client reads it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ChildSaRow {
+    /// Name in the template.
+    pub(crate) name: String,
+    /// Our SPI.
+    pub(crate) spi_in: String,
+    /// The peer's SPI.
+    pub(crate) spi_out: String,
+    /// Suite.
+    pub(crate) suite: String,
+    /// Our selectors.
+    pub(crate) local: Vec<String>,
+    /// The peer's selectors.
+    pub(crate) remote: Vec<String>,
+    /// Whether we send on it.
+    pub(crate) outbound_active: bool,
+    /// Age.
+    pub(crate) age_s: u64,
+    /// Until the hard limit.
+    pub(crate) expires_in_s: Option<u64>,
+    /// Packets received.
+    pub(crate) packets_in: u64,
+    /// Bytes received.
+    pub(crate) bytes_in: u64,
+    /// Packets sent.
+    pub(crate) packets_out: u64,
+    /// Bytes sent.
+    pub(crate) bytes_out: u64,
+    /// Since the last packet came.
+    pub(crate) idle_in_s: Option<u64>,
+}
+
+/// One IKE SA, as the client reads it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct IkeSaRow {
+    /// Initiator's SPI.
+    pub(crate) spi_i: String,
+    /// Responder's SPI.
+    pub(crate) spi_r: String,
+    /// Our role.
+    pub(crate) role: String,
+    /// State.
+    pub(crate) state: String,
+    /// Suite.
+    pub(crate) suite: String,
+    /// Outer path.
+    pub(crate) path: PathRow,
+    /// The peer is behind a NAT.
+    pub(crate) peer_behind_nat: bool,
+    /// We are behind a NAT.
+    pub(crate) local_behind_nat: bool,
+    /// Age.
+    pub(crate) age_s: u64,
+    /// Until the hard limit.
+    pub(crate) expires_in_s: Option<u64>,
+    /// Since the last message came.
+    pub(crate) idle_in_s: u64,
+    /// Child SAs.
+    pub(crate) children: Vec<ChildSaRow>,
+}
+
+/// A peer with its SAs, as the client reads it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct PeerDetail {
+    /// The line of `status`.
+    #[serde(flatten)]
+    pub(crate) line: PeerRow,
+    /// Its IKE SAs.
+    #[serde(default)]
+    pub(crate) ike_sas: Vec<IkeSaRow>,
+}
+
+/// `hawser show`, as the client reads it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct PeerReport {
+    /// The peer.
+    pub(crate) peer: PeerDetail,
+}
+
+/// `hawser reset`, `rekey`, `ping`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Done {
+    /// [`VERSION`].
+    pub(crate) version: u8,
+    /// The peer that was meant, as it calls itself, and where it is.
+    pub(crate) peer: String,
+    /// Of a ping that was answered.
+    #[serde(default)]
+    pub(crate) rtt_us: Option<u32>,
+}
+
+/// `hawser config apply`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Applied {
+    /// [`VERSION`].
+    pub(crate) version: u8,
+    /// Its revision.
+    pub(crate) revision: u64,
+    /// What the reader of the configuration has to say.
+    pub(crate) notes: Vec<String>,
+}
+
+/// One line of `hawser events`: a record of `flight` with its time and a sentence.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct EventRow {
+    /// RFC 3339, UTC.
+    pub(crate) time: String,
+    /// The event in words.
+    pub(crate) text: String,
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    /// [`VERSION`].
+    pub(crate) version: u8,
+    /// In words.
+    pub(crate) error: String,
+    /// Where PEER was ambiguous: who may have been meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) candidates: Vec<PeerRow>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.error)?;
+        for peer in &self.candidates {
+            let networks = peer.networks.join(" ");
+            write!(f, "\n  {}  {}  {}  {}  {networks}", peer.status, peer.identity, peer.tenant, peer.endpoint)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_document_says_its_version() {
+        let status = StatusReport { version: VERSION, ..StatusReport::default() };
+        let done = Done { version: VERSION, peer: "test".into(), rtt_us: None };
+        let problem = Problem { version: VERSION, error: "no".into(), candidates: Vec::new() };
+        let applied = Applied { version: VERSION, revision: 2, notes: Vec::new() };
+        for value in [
+            serde_json::to_value(status).unwrap(),
+            serde_json::to_value(done).unwrap(),
+            serde_json::to_value(problem).unwrap(),
+            serde_json::to_value(applied).unwrap(),
+        ] {
+            assert_eq!(value["version"], 1, "{value}");
+        }
+    }
+}

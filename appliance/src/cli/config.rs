@@ -1,0 +1,123 @@
+//! `hawser config check | import comware | schema | apply`.
+
+use super::client::{Call, ask, print};
+use super::{Health, Remote};
+use crate::admin::api::{Applied, VERSION};
+use anyhow::{Context as _, anyhow};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Checks, converts and applies configurations.
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Say whether a configuration is in order, and what there is to know about it.
+    Check(Check),
+    /// Print another device's configuration as native TOML.
+    Import(Import),
+    /// Print the JSON Schema of the native TOML.
+    Schema,
+    /// Have the running gateway read its configuration again; one that is not in order changes nothing.
+    Apply(Apply),
+}
+
+/// `hawser config check FILE`.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// TOML, or Comware text.
+    file: PathBuf,
+    /// Print JSON ("version": 1) in place of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whose text is converted.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Dialect {
+    /// Comware, as a device shows it or as it is typed.
+    Comware,
+}
+
+/// `hawser config import comware FILE`.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// Whose text it is.
+    dialect: Dialect,
+    /// The text.
+    file: PathBuf,
+}
+
+/// `hawser config apply [FILE]`.
+#[derive(Debug, Args)]
+pub(super) struct Apply {
+    /// Another file than the one that runs; it replaces it.
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Config {
+    pub(super) fn perform(self) -> anyhow::Result<Health> {
+        match self {
+            Self::Check(verb) => check(&verb.file, verb.json),
+            Self::Import(verb) => import(&verb),
+            Self::Schema => {
+                print(&format!("{}\n", hawser_config::schema().trim_end()))?;
+                Ok(Health::Healthy)
+            }
+            Self::Apply(verb) => apply(verb),
+        }
+    }
+}
+
+/// Says whether a configuration is in order.
+pub(super) fn check(file: &Path, json: bool) -> anyhow::Result<Health> {
+    let loaded = crate::run::load_file(file);
+    if json {
+        let (notes, error) = match &loaded {
+            Ok((_, notes)) => (notes.as_slice(), None),
+            Err(error) => (&[][..], Some(format!("{error:#}"))),
+        };
+        let report = json!({ "version": VERSION, "valid": error.is_none(), "notes": notes, "error": error });
+        print(&format!("{report:#}\n"))?;
+    }
+    let (policy, notes) = loaded?;
+    if !json {
+        let lines: String = notes.iter().map(|n| format!("{n}\n")).collect();
+        let (templates, tenants) = (policy.templates.len(), policy.tenants.len());
+        let name = file.display();
+        print(&format!("{lines}{name}: in order; {templates} template(s), {tenants} tenant(s)\n"))?;
+    }
+    Ok(Health::Healthy)
+}
+
+fn import(verb: &Import) -> anyhow::Result<Health> {
+    let name = verb.file.display().to_string();
+    let text = fs::read_to_string(&verb.file).with_context(|| format!("cannot read {name}"))?;
+    let toml = match verb.dialect {
+        Dialect::Comware => hawser_config::import_comware(&text),
+    };
+    let toml = toml.map_err(|problems| {
+        let lines: String = problems.iter().map(|p| format!("\n  {}", p.in_file(&name))).collect();
+        anyhow!("{name} is not in order:{lines}")
+    })?;
+    print(&toml)?;
+    Ok(Health::Healthy)
+}
+
+fn apply(verb: Apply) -> anyhow::Result<Health> {
+    // The gateway has a working directory of its own.
+    let file = verb.file.map(std::path::absolute).transpose()?;
+    let file = file.map(|f| f.to_string_lossy().into_owned());
+    let mut call = Call::post("/v1/config/apply");
+    if let Some(file) = &file {
+        call = call.with("file", file);
+    }
+    let applied: Applied = ask(&verb.remote, &call)?;
+    if !verb.remote.json {
+        let lines: String = applied.notes.iter().map(|n| format!("{n}\n")).collect();
+        print(&format!("{lines}configuration {} applied\n", applied.revision))?;
+    }
+    Ok(Health::Healthy)
+}

@@ -1,0 +1,110 @@
+//! The command line: one file a verb.
+
+mod client;
+mod config;
+mod demo;
+mod doctor;
+mod events;
+mod exit;
+mod peer;
+mod ping;
+mod rekey;
+mod reset;
+mod run;
+mod show;
+mod status;
+mod table;
+
+pub(crate) use exit::Health;
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// An IPsec concentrator for the headquarters end of thousands of branch tunnels.
+///
+/// Exit codes: 0 healthy, 1 error, 2 degraded.
+#[derive(Debug, Parser)]
+#[command(name = "hawser", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the gateway in the foreground.
+    Run(run::Run),
+    /// One line for every peer, those that are down included.
+    Status(status::Status),
+    /// Everything about one peer.
+    Show(show::Show),
+    /// End the SAs of a peer with DELETE; it may come back at once.
+    Reset(reset::Reset),
+    /// Renew the keys of a peer's IKE SA and Child SAs.
+    Rekey(rekey::Rekey),
+    /// Ask a peer through its IKE SA whether it is alive.
+    Ping(ping::Ping),
+    /// What happened lately, or with -f what happens.
+    Events(events::Events),
+    /// Check, convert and apply configurations.
+    #[command(subcommand)]
+    Config(config::Config),
+    /// A gateway and fifty branches behind NATs on this machine, without root.
+    Demo(demo::Demo),
+    /// Whether this machine has what a gateway needs.
+    Doctor(doctor::Doctor),
+}
+
+/// How to reach the gateway that runs, and how to print what it says.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Remote {
+    /// The gateway's admin socket.
+    #[arg(long, value_name = "PATH", default_value = crate::admin::DEFAULT_SOCKET)]
+    socket: PathBuf,
+    /// Print JSON ("version": 1) in place of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the command line, does what it says, and says how it went.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap's own code for a usage error is 2, which here means degraded.
+            let code = if error.use_stderr() { 1 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    exit::of(match cli.verb {
+        Verb::Run(verb) => verb.perform(),
+        Verb::Status(verb) => verb.perform(),
+        Verb::Show(verb) => verb.perform(),
+        Verb::Reset(verb) => verb.perform(),
+        Verb::Rekey(verb) => verb.perform(),
+        Verb::Ping(verb) => verb.perform(),
+        Verb::Events(verb) => verb.perform(),
+        Verb::Config(verb) => verb.perform(),
+        Verb::Demo(verb) => verb.perform(),
+        Verb::Doctor(verb) => verb.perform(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_peer_may_be_an_outer_address() {
+        let cli = Cli::try_parse_from(["hawser", "show", "120.208.142.17/8192", "--json"]);
+        assert!(matches!(cli.map(|c| c.verb), Ok(Verb::Show(_))));
+    }
+}

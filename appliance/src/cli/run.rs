@@ -1,0 +1,30 @@
+//! `hawser run --config FILE`.
+
+use super::Health;
+use crate::admin::DEFAULT_SOCKET;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Runs the gateway in the foreground.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The configuration: TOML, or Comware text.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Where the other verbs reach this gateway.
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    socket: PathBuf,
+    /// Only say whether the configuration is in order.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Run {
+    pub(super) fn perform(self) -> anyhow::Result<Health> {
+        if self.check {
+            return super::config::check(&self.config, false);
+        }
+        crate::run::run(std::path::absolute(self.config)?, &self.socket)?;
+        Ok(Health::Healthy)
+    }
+}

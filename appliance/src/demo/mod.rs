@@ -1,0 +1,105 @@
+//! `hawser demo`: a gateway and its branches on one machine, without root.
+//!
+//! The gateway is the real engine on loopback ports. Each branch is a real shard in the role of
+//! the initiator, behind a small NAT of its own: IKE and ESP go over UDP sockets, keys are real,
+//! and the pings are answered by a host behind the gateway. Only time is short: what takes
+//! minutes and hours in life takes seconds here.
+
+mod board;
+mod branch;
+mod headquarters;
+mod icmp;
+mod nat;
+pub(crate) mod policy;
+mod score;
+mod screen;
+mod script;
+mod worker;
+
+use crate::admin::{Admin, AdminSocket, EventLog};
+use crate::cli::Health;
+use crate::run::Reloader;
+use board::Board;
+use headquarters::Headquarters;
+use score::Score;
+use screen::Screen;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What the demo is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// How many branches.
+    pub(crate) branches: u8,
+    /// How long it runs.
+    pub(crate) length: Duration,
+    /// Run on until interrupted.
+    pub(crate) keep: bool,
+    /// Print the summary as JSON and nothing else.
+    pub(crate) json: bool,
+    /// Which branches are disturbed, and when.
+    pub(crate) seed: u64,
+    /// An admin socket for the other verbs.
+    pub(crate) socket: Option<PathBuf>,
+    /// A Prometheus listener.
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+/// Runs the demo and says whether everything was as it should be.
+pub(crate) fn run(options: &Options) -> anyhow::Result<Health> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let score = runtime.block_on(perform(options))?;
+    score.print(options.json)?;
+    Ok(Health::when(score.is_fine()))
+}
+
+async fn perform(options: &Options) -> anyhow::Result<Score> {
+    let headquarters = Headquarters::start(options.metrics)?;
+    let _admin = match &options.socket {
+        Some(path) => Some(admin(path, &headquarters).await?),
+        None => None,
+    };
+    let (orders, orders_in) = script::channels(options.branches);
+    let board = Arc::new(Board::new(options.branches));
+    let branches = branch::start(&headquarters, &board, orders_in, options)?;
+    let mut screen = Screen::new(options);
+    let begin = Instant::now();
+    let script = tokio::spawn(script::perform(options.clone(), orders, Arc::clone(&board)));
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    while options.keep || begin.elapsed() < options.length {
+        screen.draw(&board, &headquarters)?;
+        tokio::select! {
+            _ = &mut interrupted => break,
+            () = tokio::time::sleep(screen.interval()) => {}
+        }
+    }
+    script.abort();
+    board.stop_pings();
+    tokio::time::sleep(branch::PATIENCE).await;
+    screen.draw(&board, &headquarters)?;
+    let score = Score::of(&board, &headquarters, options, begin.elapsed());
+    headquarters.stop().await;
+    branches.stop();
+    Ok(score)
+}
+
+/// Opens the admin socket, so that the other verbs can be tried on the demo.
+async fn admin(path: &std::path::Path, headquarters: &Headquarters) -> anyhow::Result<impl Sized> {
+    let (socket, file) = AdminSocket::bind(path).await?;
+    let events = Arc::new(EventLog::default());
+    let mut records = headquarters.engine.subscribe_events();
+    let log = Arc::clone(&events);
+    tokio::spawn(async move {
+        while let Ok(record) = records.recv().await {
+            log.push(&record);
+        }
+    });
+    let policy = Arc::clone(&headquarters.policy);
+    let reloader = Arc::new(Reloader::new(PathBuf::from("(demo)"), policy));
+    let engine = Arc::clone(&headquarters.engine);
+    tokio::spawn(Admin { engine, events, reloader }.serve(socket));
+    Ok(file)
+}

@@ -1,0 +1,14 @@
+//! Hawser: an IPsec concentrator for the headquarters end of thousands of branch tunnels.
+//!
+//! This package is the command and the wiring; what a gateway does is in the crates beside it.
+
+mod admin;
+mod cli;
+mod demo;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

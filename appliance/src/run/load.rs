@@ -1,0 +1,75 @@
+//! A configuration from a file, with the secrets that it keeps elsewhere.
+
+use anyhow::{Context as _, anyhow};
+use hawser_config::{Format, NoteKind};
+use hawser_policy::Policy;
+use std::env;
+use std::fs;
+use std::path::Path;
+
+/// Reads a configuration and gives it with what its author should know, a line each.
+///
+/// The error names every problem with file and line.
+pub(crate) fn load_file(file: &Path) -> anyhow::Result<(Policy, Vec<String>)> {
+    let name = file.display().to_string();
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+    let base = file.parent().unwrap_or(Path::new("."));
+    let secrets = |reference: &str| secret(reference, base);
+    match hawser_config::load(&text, Format::detect(&name, &text), &secrets) {
+        Ok(loaded) => {
+            let notes = concise(&loaded.notes, &name);
+            Ok((loaded.policy, notes))
+        }
+        Err(problems) => {
+            let lines = problems.iter().map(|p| format!("\n  {}", p.in_file(&name)));
+            Err(anyhow!("{name} is not in order:{}", lines.collect::<String>()))
+        }
+    }
+}
+
+/// Warnings one by one, ignored lines in one line.
+fn concise(notes: &[hawser_config::Note], name: &str) -> Vec<String> {
+    let (ignored, warnings): (Vec<_>, Vec<_>) =
+        notes.iter().partition(|n| n.kind == NoteKind::Ignored);
+    let mut lines: Vec<String> = warnings.iter().map(|n| n.in_file(name).to_string()).collect();
+    if !ignored.is_empty() {
+        let numbers: Vec<String> =
+            ignored.iter().filter_map(|n| n.line).map(|l| l.to_string()).collect();
+        lines.push(format!("{name}: lines about other features, ignored: {}", numbers.join(" ")));
+    }
+    lines
+}
+
+/// A secret kept elsewhere: `env:NAME`, or `file:PATH`, which counts from the configuration's
+/// directory.
+fn secret(reference: &str, base: &Path) -> Option<String> {
+    match reference.split_once(':')? {
+        ("env", name) => env::var(name).ok(),
+        ("file", path) => fs::read_to_string(base.join(path)).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_secret_file_counts_from_the_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("psk"), "hush\n").unwrap();
+        assert_eq!(secret("file:psk", dir.path()).as_deref(), Some("hush\n"));
+        assert_eq!(secret("file:none", dir.path()), None);
+        assert_eq!(secret("vault:psk", dir.path()), None);
+    }
+
+    #[test]
+    fn an_error_names_file_and_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("hq.cfg");
+        fs::write(&file, "ikev2 proposal 1\n encryption rot13\n").unwrap();
+        let error = format!("{:#}", load_file(&file).unwrap_err());
+        assert!(error.contains("hq.cfg:2: "), "{error}");
+    }
+}

@@ -1,0 +1,132 @@
+//! Events in words.
+
+use hawser_flight::{Event, Lineage, Record, Role};
+use jiff::Timestamp;
+
+/// A time as RFC 3339 has it, in UTC, to the millisecond.
+pub(crate) fn time(unix_ms: u64) -> String {
+    let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+    let stamp = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX);
+    format!("{stamp:.3}")
+}
+
+/// An event in a sentence, its peer first: `test (120.208.142.17/8192): ...`.
+pub(crate) fn of(record: &Record) -> String {
+    let what = what(&record.event);
+    match &record.peer {
+        Some(peer) if &*peer.tenant == "default" => {
+            format!("{} ({}): {what}", peer.identity, peer.path.remote_label())
+        }
+        Some(peer) => {
+            format!("{} ({}) of {}: {what}", peer.identity, peer.path.remote_label(), peer.tenant)
+        }
+        None => what,
+    }
+}
+
+fn what(event: &Event) -> String {
+    match event {
+        Event::PeerUp => "up".to_owned(),
+        Event::PeerDown { cause } => format!("down: {cause}"),
+        Event::EndpointMoved { from, to } => format!("moved from {from} to {to}, followed"),
+        Event::OperatorAction { verb } => format!("operator: {verb}"),
+        Event::ConfigApplied { revision } => format!("configuration {revision} applied"),
+        Event::Collision { case } => format!("collision of exchanges: {case}"),
+        Event::DeleteSent { spi } => format!("DELETE sent for {spi:x}"),
+        Event::DeleteReceived { spi } => format!("DELETE received for {spi:x}"),
+        Event::ProbeSent { message_id } => format!("probe {message_id} sent"),
+        Event::ProbeFailed { message_id } => format!("probe {message_id} never answered"),
+        Event::ProbeAnswered { message_id, rtt_us } => {
+            format!("probe {message_id} answered in {:.1} ms", f64::from(*rtt_us) / 1000.0)
+        }
+        Event::Retransmitted { exchange, message_id, attempt } => {
+            format!("request {message_id} of exchange {exchange} sent again ({attempt})")
+        }
+        event => sa(event),
+    }
+}
+
+/// Events about SAs.
+fn sa(event: &Event) -> String {
+    match event {
+        Event::IkeSaEstablished { role, spi_i, spi_r, suite, peer_behind_nat, lineage, .. } => {
+            let nat = if *peer_behind_nat { ", behind a NAT" } else { "" };
+            let by = by(*role);
+            format!("IKE SA {spi_i:016x}_{spi_r:016x} {}, {by}: {suite}{nat}", born(lineage))
+        }
+        Event::IkeSaClosed { spi_i, spi_r, cause } => {
+            format!("IKE SA {spi_i:016x}_{spi_r:016x} closed: {cause}")
+        }
+        Event::ChildSaInstalled { spi_in, spi_out, suite, local, remote, lineage } => format!(
+            "Child SA {spi_in:08x}/{spi_out:08x} {}: {local} === {remote}, {suite}",
+            born(lineage)
+        ),
+        Event::ChildSaRemoved { spi_in, spi_out, cause } => {
+            format!("Child SA {spi_in:08x}/{spi_out:08x} removed: {cause}")
+        }
+        event => refused(event),
+    }
+}
+
+/// Events about what was refused.
+fn refused(event: &Event) -> String {
+    match event {
+        Event::HandshakeFailed { role, path, claimed_identity, reason } => {
+            let claimed = claimed_identity.as_deref().map(|i| format!(" as `{i}`"));
+            let (who, by) = (path.remote_label(), by(*role));
+            format!("handshake with {who}{}, {by}, failed: {reason}", claimed.unwrap_or_default())
+        }
+        Event::MessageRefused { source, reason } => format!("message of {source} refused: {reason}"),
+        Event::ChildSaRefused { role, reason } => format!("Child SA, {}, refused: {reason}", by(*role)),
+        Event::SelectorConflict { prefix, holder } => {
+            format!("claims {prefix}, which {holder} holds")
+        }
+        Event::RouteRefused { prefix } => format!("route to {prefix} refused"),
+        Event::WeakAlgorithm { suite } => format!("weak algorithm in use: {suite}"),
+        Event::InvalidSpiHint { spi } => format!("says that it does not know SPI {spi:08x}"),
+        // Whatever `flight` will have more: as it is.
+        other => format!("{other:?}"),
+    }
+}
+
+fn by(role: Role) -> &'static str {
+    match role {
+        Role::Initiator => "begun by us",
+        Role::Responder => "begun by the peer",
+    }
+}
+
+fn born(lineage: &Lineage) -> String {
+    match lineage {
+        Lineage::Initial => "established".to_owned(),
+        Lineage::Rekey(parent) => format!("rekeyed from {parent:x}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use hawser_flight::{CloseCause, Path, PeerLabel};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_sentence_names_the_peer_as_the_case_does() {
+        let path = Path {
+            local: "183.203.181.185:4500".parse().unwrap(),
+            remote: "120.208.142.17:8192".parse().unwrap(),
+            encapsulated: true,
+        };
+        let peer = PeerLabel {
+            instance: 7,
+            tenant: "default".into(),
+            template: "1".into(),
+            identity: "test".into(),
+            path,
+        };
+        let event = Event::PeerDown { cause: CloseCause::DpdTimeout };
+        let record = Record { unix_ms: 0, shard: 0, peer: Some(Arc::new(peer)), event };
+        assert_eq!(of(&record), "test (120.208.142.17/8192): down: dpd_timeout");
+        assert_eq!(time(record.unix_ms), "1970-01-01T00:00:00.000Z");
+    }
+}

@@ -1,0 +1,67 @@
+//! The headquarters' end: Hawser, or with `RIG_HEADQUARTERS=strongswan` strongSwan in its place, which tells whether a
+//! scenario that fails is the rig's fault.
+
+use anyhow::{Result, bail};
+
+use crate::hawser::Hawser;
+use crate::rig::{Branch, Rig};
+use crate::site::{Site, TO_BRANCHES};
+use crate::strongswan::{SaCount, StrongSwan};
+
+/// A running gateway at the headquarters.
+#[derive(Debug)]
+pub enum Headquarters {
+    /// The product.
+    Hawser(Hawser),
+    /// The stand-in.
+    StrongSwan(StrongSwan),
+}
+
+/// Whether strongSwan stands in for Hawser.
+pub fn is_stand_in() -> bool {
+    std::env::var("RIG_HEADQUARTERS").is_ok_and(|value| value == "strongswan")
+}
+
+impl Headquarters {
+    /// Starts the gateway for `site`.
+    pub fn start(rig: &Rig, site: &Site) -> Result<Self> {
+        if !is_stand_in() {
+            return Ok(Self::Hawser(Hawser::start(rig, site)?));
+        }
+        let strongswan = StrongSwan::start(&rig.hq, &rig.dir("hq")?, &site.charon_options())?;
+        strongswan.load(&[site.at_hq()])?;
+        Ok(Self::StrongSwan(strongswan))
+    }
+
+    /// Starts the gateway with the case's configuration, unchanged.
+    pub fn start_case(rig: &Rig) -> Result<Self> {
+        if is_stand_in() { Self::start(rig, &Site::default()) } else { Ok(Self::Hawser(Hawser::start_case(rig)?)) }
+    }
+
+    /// Rekeys the IKE SA with `branch` and its Child SAs.
+    pub fn rekey(&self, branch: &Branch) -> Result<()> {
+        match self {
+            Self::Hawser(hawser) => hawser.json(&["rekey", &branch.lan]).map(drop),
+            Self::StrongSwan(strongswan) => {
+                strongswan.rekey_child()?;
+                strongswan.rekey_ike(TO_BRANCHES)
+            }
+        }
+    }
+
+    /// How many SAs there are.
+    pub fn count(&self) -> Result<SaCount> {
+        match self {
+            Self::Hawser(hawser) => hawser.count(),
+            Self::StrongSwan(strongswan) => strongswan.count(),
+        }
+    }
+
+    /// The product; an error where a stand-in runs.
+    pub fn hawser(&self) -> Result<&Hawser> {
+        match self {
+            Self::Hawser(hawser) => Ok(hawser),
+            Self::StrongSwan(_) => bail!("this scenario is about Hawser alone"),
+        }
+    }
+}
