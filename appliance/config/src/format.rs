@@ -15,7 +15,9 @@ const COMWARE_WORDS: [&str; 4] = ["ikev2", "ipsec", "interface", "acl"];
 impl Format {
     /// Tells the language by the name of the file, and by the text where the name says nothing.
     pub fn detect(file_name: &str, text: &str) -> Self {
-        let extension = file_name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
+        let extension = file_name
+            .rsplit_once('.')
+            .map(|(_, e)| e.to_ascii_lowercase());
         match extension.as_deref() {
             Some("toml") => Self::Toml,
             Some("cfg") => Self::Comware,
@@ -42,7 +44,13 @@ mod tests {
     fn the_name_decides_and_else_the_text() {
         assert_eq!(Format::detect("a/hq.toml", "ikev2 profile 1"), Format::Toml);
         assert_eq!(Format::detect("hq.CFG", ""), Format::Comware);
-        assert_eq!(Format::detect("hq", "#\n ikev2 profile 1\n"), Format::Comware);
-        assert_eq!(Format::detect("hq.txt", "# ipsec\ninterface = \"x\"\n"), Format::Toml);
+        assert_eq!(
+            Format::detect("hq", "#\n ikev2 profile 1\n"),
+            Format::Comware
+        );
+        assert_eq!(
+            Format::detect("hq.txt", "# ipsec\ninterface = \"x\"\n"),
+            Format::Toml
+        );
     }
 }

@@ -45,7 +45,9 @@ pub fn load(text: &str, format: Format, secrets: Secrets<'_>) -> Result<Loaded, 
     };
     let policy = document.map(|document| build::policy(&document, secrets, &mut report));
     let notes = report.finish()?;
-    policy.map(|policy| Loaded { policy, notes }).ok_or_else(Vec::new)
+    policy
+        .map(|policy| Loaded { policy, notes })
+        .ok_or_else(Vec::new)
 }
 
 /// Turns Comware text into native TOML that loads to the same policy.
@@ -59,7 +61,9 @@ pub fn import_comware(text: &str) -> Result<String, Vec<Problem>> {
         build::policy(document, &|_| None, &mut report);
     }
     let notes = report.finish()?;
-    document.map(|document| native::write(&document, &notes)).ok_or_else(Vec::new)
+    document
+        .map(|document| native::write(&document, &notes))
+        .ok_or_else(Vec::new)
 }
 
 /// The JSON Schema (draft 2020-12) of the native TOML.

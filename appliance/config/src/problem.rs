@@ -22,7 +22,10 @@ impl<T> At<T> {
     }
 
     pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
-        At { place: self.place, value: f(self.value) }
+        At {
+            place: self.place,
+            value: f(self.value),
+        }
     }
 }
 
@@ -64,7 +67,11 @@ impl Problem {
 
     /// Shows the problem behind the name of its file: `hq.toml:12: ...; did you mean ...?`.
     pub fn in_file<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
-        InFile { file, line: self.line, what: self }
+        InFile {
+            file,
+            line: self.line,
+            what: self,
+        }
     }
 }
 
@@ -106,7 +113,11 @@ pub struct Note {
 impl Note {
     /// Shows the note behind the name of its file: `hq.cfg:12: ...`.
     pub fn in_file<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
-        InFile { file, line: self.line, what: self }
+        InFile {
+            file,
+            line: self.line,
+            what: self,
+        }
     }
 }
 
@@ -164,7 +175,11 @@ impl Report {
     }
 
     fn note(&mut self, place: Place, kind: NoteKind, message: String) {
-        self.notes.push(Note { line: (place.line != 0).then_some(place.line), kind, message });
+        self.notes.push(Note {
+            line: (place.line != 0).then_some(place.line),
+            kind,
+            message,
+        });
     }
 
     /// The notes, if there is no problem; each thing once, in the order of lines, what is about
@@ -175,7 +190,11 @@ impl Report {
         self.problems.dedup();
         self.notes.sort_by_key(|n| (line(n.line), n.kind));
         self.notes.dedup();
-        if self.problems.is_empty() { Ok(self.notes) } else { Err(self.problems) }
+        if self.problems.is_empty() {
+            Ok(self.notes)
+        } else {
+            Err(self.problems)
+        }
     }
 }
 
@@ -207,13 +226,21 @@ mod tests {
 
     #[test]
     fn a_problem_names_its_file_line_and_suggestion() {
-        let place = Place { line: 12, column: 3 };
+        let place = Place {
+            line: 12,
+            column: 3,
+        };
         let problem = Problem::new(place, "dpd", "unknown key `retyr`").suggest("retyr", ["retry"]);
         assert_eq!(
             problem.in_file("hq.toml").to_string(),
             "hq.toml:12: dpd: unknown key `retyr`; did you mean `retry`?"
         );
-        assert_eq!(Problem::new(Place::default(), "", "no").in_file("f").to_string(), "f: no");
+        assert_eq!(
+            Problem::new(Place::default(), "", "no")
+                .in_file("f")
+                .to_string(),
+            "f: no"
+        );
     }
 
     #[test]

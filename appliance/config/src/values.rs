@@ -7,8 +7,13 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Units of durations, in milliseconds, the largest first.
-const UNITS: [(&str, u64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 
 /// Reads `20s`, `5m`, `24h`, `1d`, `250ms`, or a number of seconds.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
@@ -37,7 +42,9 @@ pub(crate) fn identity_text(identity: &Identity) -> Option<String> {
         other => other.to_string(),
     };
     let forced = format!("@{plain}");
-    [plain, forced].into_iter().find(|text| Identity::parse(text).as_ref() == Some(identity))
+    [plain, forced]
+        .into_iter()
+        .find(|text| Identity::parse(text).as_ref() == Some(identity))
 }
 
 /// Writes a pattern so that it reads back as itself, if that is possible.
@@ -59,7 +66,9 @@ pub(crate) fn parse_secret(text: &str) -> Result<Zeroizing<Vec<u8>>, &'static st
     let bytes = if let Some(digits) = text.strip_prefix("0x") {
         hex::decode(digits).map_err(|_| "what follows `0x` is not hexadecimal")?
     } else if let Some(digits) = text.strip_prefix("0s") {
-        STANDARD.decode(digits).map_err(|_| "what follows `0s` is not Base64")?
+        STANDARD
+            .decode(digits)
+            .map_err(|_| "what follows `0s` is not Base64")?
     } else {
         text.as_bytes().to_vec()
     };
@@ -90,22 +99,53 @@ mod tests {
     fn durations_read_and_print() {
         for text in ["20s", "5m", "24h", "250ms", "2d", "90s", "0s"] {
             let duration = parse_duration(text).unwrap();
-            assert_eq!(parse_duration(&duration_text(duration)), Some(duration), "{text}");
+            assert_eq!(
+                parse_duration(&duration_text(duration)),
+                Some(duration),
+                "{text}"
+            );
         }
-        assert_eq!(parse_duration("24h").map(duration_text).as_deref(), Some("1d"));
+        assert_eq!(
+            parse_duration("24h").map(duration_text).as_deref(),
+            Some("1d")
+        );
         assert_eq!(parse_duration("7"), Some(Duration::from_secs(7)));
-        for bad in ["", "s", "-1s", "1.5s", "1 s", "5x", "99999999999999999999s", "٣s"] {
+        for bad in [
+            "",
+            "s",
+            "-1s",
+            "1.5s",
+            "1 s",
+            "5x",
+            "99999999999999999999s",
+            "٣s",
+        ] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn identities_read_back() {
-        for text in ["10.0.0.1", "2001:db8::1", "test", "a@b", "@#0a", "@10.0.0.1", "@a@b", "@any"] {
+        for text in [
+            "10.0.0.1",
+            "2001:db8::1",
+            "test",
+            "a@b",
+            "@#0a",
+            "@10.0.0.1",
+            "@a@b",
+            "@any",
+        ] {
             let identity = Identity::parse(text).unwrap();
             let pattern = IdentityPattern::Exact(identity.clone());
-            assert_eq!(Identity::parse(&identity_text(&identity).unwrap()), Some(identity));
-            assert_eq!(IdentityPattern::parse(&pattern_text(&pattern).unwrap()), Some(pattern));
+            assert_eq!(
+                Identity::parse(&identity_text(&identity).unwrap()),
+                Some(identity)
+            );
+            assert_eq!(
+                IdentityPattern::parse(&pattern_text(&pattern).unwrap()),
+                Some(pattern)
+            );
         }
     }
 
@@ -117,7 +157,10 @@ mod tests {
         assert!(parse_secret("0xabc").is_err() && parse_secret("0s*").is_err());
         assert!(parse_secret("").is_err() && parse_secret(&"x".repeat(1025)).is_err());
         for secret in [b"test".as_slice(), b"0xyz", b"0s", b"a\nb", b"\xff"] {
-            assert_eq!(parse_secret(&secret_text(secret)).unwrap().as_slice(), secret);
+            assert_eq!(
+                parse_secret(&secret_text(secret)).unwrap().as_slice(),
+                secret
+            );
         }
     }
 }

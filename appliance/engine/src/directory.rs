@@ -33,11 +33,19 @@ impl Directory {
                 };
                 book.locate(&identity, endpoint, &selectors)
             }
-            DirectoryRequest::Claim { device, shard, tenant, identity, endpoint, selectors } => {
+            DirectoryRequest::Claim {
+                device,
+                shard,
+                tenant,
+                identity,
+                endpoint,
+                selectors,
+                alive,
+            } => {
                 let mut book = self.tenants.entry(tenant).or_default();
                 book.release(device);
                 if !selectors.is_empty() {
-                    book.claim(device, identity, Device::new(shard, endpoint, selectors));
+                    book.claim(device, identity, Device::new(shard, endpoint, selectors, alive));
                 }
                 Answer::Located { same: Vec::new(), others: Vec::new() }
             }
@@ -52,14 +60,39 @@ struct Book {
     identities: HashMap<IdentityNo, Devices>,
     next: u64,
     devices: HashMap<DeviceId, Device>,
-    claims: Claims,
+    claims: ByLife,
 }
 
 /// The devices of an identity.
 struct Devices {
     identity: Identity,
-    claims: Claims,
-    endpoints: HashMap<SocketAddr, BTreeSet<DeviceId>>,
+    claims: ByLife,
+    /// Those that are alive come first.
+    endpoints: HashMap<SocketAddr, BTreeSet<(Life, DeviceId)>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Life {
+    Alive,
+    /// Known for when it returns.
+    Remembered,
+}
+
+/// The claims of those that are alive apart from those remembered: however many are remembered,
+/// one that is alive is never left out for them.
+#[derive(Default)]
+struct ByLife {
+    alive: Claims,
+    remembered: Claims,
+}
+
+impl ByLife {
+    fn of(&mut self, life: Life) -> &mut Claims {
+        match life {
+            Life::Alive => &mut self.alive,
+            Life::Remembered => &mut self.remembered,
+        }
+    }
 }
 
 struct Device {
@@ -68,12 +101,19 @@ struct Device {
     endpoint: SocketAddr,
     selectors: Vec<TrafficSelector>,
     nets: Vec<IpNet>,
+    life: Life,
 }
 
 impl Device {
-    fn new(shard: ShardId, endpoint: SocketAddr, selectors: Vec<TrafficSelector>) -> Self {
+    fn new(
+        shard: ShardId,
+        endpoint: SocketAddr,
+        selectors: Vec<TrafficSelector>,
+        alive: bool,
+    ) -> Self {
         let nets = selectors.iter().flat_map(TrafficSelector::to_nets).collect();
-        Self { identity: IdentityNo(0), shard, endpoint, selectors, nets }
+        let life = if alive { Life::Alive } else { Life::Remembered };
+        Self { identity: IdentityNo(0), shard, endpoint, selectors, nets, life }
     }
 
     fn overlaps(&self, asked: &[TrafficSelector]) -> bool {
@@ -89,13 +129,13 @@ impl Book {
         device.identity = number;
         let devices = self.identities.entry(number).or_insert_with(|| Devices {
             identity,
-            claims: Claims::default(),
+            claims: ByLife::default(),
             endpoints: HashMap::new(),
         });
-        devices.endpoints.entry(device.endpoint).or_default().insert(id);
+        devices.endpoints.entry(device.endpoint).or_default().insert((device.life, id));
         for net in &device.nets {
-            devices.claims.insert(net, (number, id));
-            self.claims.insert(net, (number, id));
+            devices.claims.of(device.life).insert(net, (number, id));
+            self.claims.of(device.life).insert(net, (number, id));
         }
         self.devices.insert(id, device);
     }
@@ -103,11 +143,11 @@ impl Book {
     fn release(&mut self, id: DeviceId) {
         let Some(device) = self.devices.remove(&id) else { return };
         let claim = (device.identity, id);
-        device.nets.iter().for_each(|net| self.claims.remove(net, claim));
+        device.nets.iter().for_each(|net| self.claims.of(device.life).remove(net, claim));
         let Some(devices) = self.identities.get_mut(&device.identity) else { return };
-        device.nets.iter().for_each(|net| devices.claims.remove(net, claim));
+        device.nets.iter().for_each(|net| devices.claims.of(device.life).remove(net, claim));
         if let Some(there) = devices.endpoints.get_mut(&device.endpoint) {
-            there.remove(&id);
+            there.remove(&(device.life, id));
             if there.is_empty() {
                 devices.endpoints.remove(&device.endpoint);
             }
@@ -124,7 +164,7 @@ impl Book {
         let same = own.map_or_else(Vec::new, |(_, devices)| {
             // The same endpoint says most: those come first.
             let there = devices.endpoints.get(&endpoint).into_iter().flatten();
-            let found = there.copied().take(LIMIT).collect();
+            let found = there.map(|(_, id)| *id).take(LIMIT).collect();
             self.overlapping(&devices.claims, Wanted::All, &nets, asked, found)
         });
         let wanted = own.map_or(Wanted::All, |(no, _)| Wanted::NotOf(*no));
@@ -136,7 +176,7 @@ impl Book {
     /// Adds to `found` the wanted devices whose selectors overlap, up to the limit.
     fn overlapping(
         &self,
-        claims: &Claims,
+        claims: &ByLife,
         wanted: Wanted,
         nets: &[IpNet],
         asked: &[TrafficSelector],
@@ -155,7 +195,9 @@ impl Book {
             }
             ControlFlow::Continue(())
         };
-        let _ = nets.iter().try_for_each(|net| claims.overlapping(net, wanted, &mut look));
+        let _ = [&claims.alive, &claims.remembered]
+            .into_iter()
+            .try_for_each(|c| nets.iter().try_for_each(|net| c.overlapping(net, wanted, &mut look)));
         found
     }
 
@@ -167,6 +209,7 @@ impl Book {
             identity: self.identities.get(&device.identity)?.identity.clone(),
             endpoint: device.endpoint,
             overlaps: device.overlaps(asked),
+            alive: device.life == Life::Alive,
         })
     }
 }

@@ -80,15 +80,13 @@ mod tests {
     use super::*;
     use crate::steering::Port;
     use crate::udp::bind_group;
-    use std::net::UdpSocket;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-    #[test]
-    fn trains_are_split_and_wildcards_know_their_address() {
-        let group = bind_group("0.0.0.0:0".parse().unwrap(), Port::Nat, 1, None).unwrap();
+    fn check(listen: &str, to: IpAddr) {
+        let group = bind_group(listen.parse().unwrap(), Port::Nat, 1, None).unwrap();
         let outer = &group[0][0];
-        let port = outer.local.port();
-        let from = socket2::Socket::from(UdpSocket::bind("127.0.0.1:0").unwrap());
-        let to = SocketAddr::from(([127, 0, 0, 1], port));
+        let to = SocketAddr::new(to, outer.local.port());
+        let from = socket2::Socket::from(UdpSocket::bind((to.ip(), 0)).unwrap());
         let state = quinn_udp::UdpSocketState::new((&from).into()).unwrap();
         let contents: Vec<u8> = (0..25u8).map(|i| i / 10 + 1).collect();
         let transmit = quinn_udp::Transmit {
@@ -109,5 +107,13 @@ mod tests {
             }
         }
         assert_eq!(got, [vec![1; 10], vec![2; 10], vec![3; 5]]);
+    }
+
+    #[test]
+    fn trains_are_split_and_wildcards_know_their_address() {
+        check("0.0.0.0:0", Ipv4Addr::LOCALHOST.into());
+        if UdpSocket::bind("[::1]:0").is_ok() {
+            check("[::]:0", Ipv6Addr::LOCALHOST.into());
+        }
     }
 }

@@ -119,7 +119,7 @@ mod tests {
 
     fn readable(mailbox: &Mailbox) -> bool {
         let mut fds = [rustix::event::PollFd::new(mailbox, rustix::event::PollFlags::IN)];
-        rustix::event::poll(&mut fds, Some(&rustix::time::Timespec::default())).unwrap() == 1
+        rustix::event::poll(&mut fds, Some(&rustix::event::Timespec::default())).unwrap() == 1
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         let mut seen = 0;
         while seen < 20_000 {
             let mut fds = [rustix::event::PollFd::new(&*mailbox, rustix::event::PollFlags::IN)];
-            let bound = rustix::time::Timespec { tv_sec: 10, tv_nsec: 0 };
+            let bound = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
             assert_eq!(rustix::event::poll(&mut fds, Some(&bound)).unwrap(), 1, "missed a wake");
             mailbox.begin();
             seen += std::iter::from_fn(|| mailbox.take_control()).count();

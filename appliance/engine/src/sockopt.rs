@@ -1,4 +1,4 @@
-//! The two socket options that no safe wrapper knows.
+//! The socket options that no safe wrapper knows.
 
 use libc::{c_int, c_void, sock_filter, socklen_t};
 use std::io;
@@ -26,6 +26,11 @@ fn attach(fd: impl AsFd, option: c_int, program: &[sock_filter]) -> io::Result<(
 /// Lets IPv6 datagrams that are larger than the path be fragmented by us (`IPV6_DONTFRAG` off).
 pub(crate) fn allow_v6_fragments(fd: impl AsFd) -> io::Result<()> {
     set(fd, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, &0 as &c_int)
+}
+
+/// Takes the receive timestamps away again that quinn-udp asks for (`SO_TIMESTAMPNS` off).
+pub(crate) fn without_timestamps(fd: impl AsFd) -> io::Result<()> {
+    set(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &0 as &c_int)
 }
 
 #[allow(unsafe_code)]

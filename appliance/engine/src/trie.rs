@@ -39,6 +39,7 @@ impl Claims {
         remove(self.slot(net), Prefix::from(net), claim);
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.v4.is_none() && self.v6.is_none()
     }

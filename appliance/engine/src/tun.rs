@@ -45,13 +45,16 @@ fn queue(interface: &str, first: bool) -> Result<OwnedFd, StartError> {
         Err(Errno::NOENT | Errno::NXIO | Errno::NODEV) => return Err(StartError::NoTunDevice),
         other => other.map_err(failed)?,
     };
-    attach(&fd, interface).map_err(failed)?;
+    attach(&fd, interface, first).map_err(failed)?;
     Ok(fd)
 }
 
 #[allow(unsafe_code)]
-fn attach(fd: &OwnedFd, interface: &str) -> rustix::io::Result<()> {
-    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_MULTI_QUEUE;
+fn attach(fd: &OwnedFd, interface: &str, first: bool) -> rustix::io::Result<()> {
+    // The first makes the interface. Without EXCL it would join one of the same name and share
+    // the packets of another hawser.
+    let exclusive = if first { libc::IFF_TUN_EXCL } else { 0 };
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_MULTI_QUEUE | exclusive;
     let mut request =
         InterfaceRequest { name: [0; libc::IFNAMSIZ], flags: flags as i16, rest: [0; 22] };
     request.name[..interface.len()].copy_from_slice(interface.as_bytes());

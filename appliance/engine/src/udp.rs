@@ -5,6 +5,10 @@
 //! vanish. So `IP_PMTUDISC_DONT` is set after it (no DF, the path may fragment), and for IPv6
 //! fragmentation by us is allowed again. That large packets are rare is the shard's business
 //! (ICMP too-big towards the inside, MSS clamping).
+//!
+//! **Timestamps.** quinn-udp 0.6.3 also asks for receive timestamps, which nobody here reads. With
+//! them the control messages of a GRO train (timestamp, segment size, destination, ECN) do not fit
+//! its buffer of 96 octets, and the last one, ECN, is cut off. So they are switched off again.
 
 use crate::error::StartError;
 use crate::sockopt;
@@ -97,6 +101,7 @@ pub(crate) fn outer(
     mark: Option<u32>,
 ) -> io::Result<OuterSocket> {
     let state = UdpSocketState::new((&socket).into())?;
+    sockopt::without_timestamps(&socket)?;
     if local.is_ipv4() {
         options::set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DONT)?;
     } else {

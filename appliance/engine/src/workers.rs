@@ -5,8 +5,8 @@
 //! not fit is kept in its own bounded [`Backlog`].
 
 use crate::mailbox::{Control, Mailbox};
-use hawser_crypto::{KeError, SharedSecret};
-use hawser_shard::io::{Answer, AskId, KeRequest, ShardId};
+use hawser_crypto::{KeError, KeyExchange, SharedSecret};
+use hawser_shard::io::{Answer, AskId, KeAnswer, KeRequest, ShardId};
 use rand::CryptoRng;
 use rand_chacha::ChaCha20Rng;
 use std::collections::VecDeque;
@@ -101,35 +101,39 @@ pub(crate) fn start(queues: &Arc<Queues>, count: usize) -> io::Result<Vec<JoinHa
             let mut rng: ChaCha20Rng = rand::make_rng();
             while let Some((shard, (id, request))) = queues.wait() {
                 let answer = work(request, &mut rng);
-                queues.mailboxes[shard].put(Control::Answer(id, answer));
+                queues.mailboxes[shard].put(Control::Answer(id, Answer::KeyExchange(answer)));
             }
         })
     };
     (0..count.max(1)).map(start).collect()
 }
 
-fn work(request: KeRequest, rng: &mut dyn CryptoRng) -> Answer {
+fn work(request: KeRequest, rng: &mut dyn CryptoRng) -> KeAnswer {
     match request {
-        KeRequest::Generate(method) => Answer::Generated(method.generate(rng)),
+        KeRequest::Generate(method) => KeAnswer::Generated(method.generate(rng)),
         KeRequest::Respond { method, peer_public } => {
-            let respond = || -> Result<(Vec<u8>, SharedSecret), KeError> {
-                let (private, public) = method.generate(rng)?;
-                Ok((public, private.agree(&peer_public)?))
-            };
-            let mut respond = respond;
-            Answer::Responded(respond())
+            KeAnswer::Responded(respond(method, &peer_public, rng))
         }
-        KeRequest::Agree { private, peer_public } => Answer::Agreed(private.agree(&peer_public)),
+        KeRequest::Agree { private, peer_public } => KeAnswer::Agreed(private.agree(&peer_public)),
     }
+}
+
+fn respond(
+    method: KeyExchange,
+    peer_public: &[u8],
+    rng: &mut dyn CryptoRng,
+) -> Result<(Vec<u8>, SharedSecret), KeError> {
+    let (private, public) = method.generate(rng)?;
+    Ok((public, private.agree(peer_public)?))
 }
 
 /// The answer to work that nobody will do.
 fn refusal(request: &KeRequest) -> Answer {
-    match request {
-        KeRequest::Generate(_) => Answer::Generated(Err(KeError::Generate)),
-        KeRequest::Respond { .. } => Answer::Responded(Err(KeError::Generate)),
-        KeRequest::Agree { .. } => Answer::Agreed(Err(KeError::Generate)),
-    }
+    Answer::KeyExchange(match request {
+        KeRequest::Generate(_) => KeAnswer::Generated(Err(KeError::Generate)),
+        KeRequest::Respond { .. } => KeAnswer::Responded(Err(KeError::Generate)),
+        KeRequest::Agree { .. } => KeAnswer::Agreed(Err(KeError::Generate)),
+    })
 }
 
 /// A shard's end of the queues.
@@ -173,7 +177,6 @@ impl Backlog {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use hawser_crypto::KeyExchange;
 
     fn queues(shards: usize) -> Arc<Queues> {
         Arc::new(Queues::new((0..shards).map(|_| Mailbox::new().unwrap()).collect()))
@@ -205,21 +208,23 @@ mod tests {
         let mut backlog = Backlog::new(ShardId(0), Arc::clone(&queues));
         let answer = |id: u64| loop {
             match queues.mailboxes[0].take_control() {
-                Some(Control::Answer(AskId(got), answer)) if got == id => return answer,
+                Some(Control::Answer(AskId(got), Answer::KeyExchange(answer))) if got == id => {
+                    return answer;
+                }
                 Some(_) => panic!(),
                 None => std::thread::yield_now(),
             }
         };
         for method in KeyExchange::ALL {
             backlog.ask(AskId(1), KeRequest::Generate(method));
-            let Answer::Generated(Ok((private, ours))) = answer(1) else { panic!() };
+            let KeAnswer::Generated(Ok((private, ours))) = answer(1) else { panic!() };
             backlog.ask(AskId(2), KeRequest::Respond { method, peer_public: ours });
-            let Answer::Responded(Ok((theirs, secret))) = answer(2) else { panic!() };
+            let KeAnswer::Responded(Ok((theirs, secret))) = answer(2) else { panic!() };
             backlog.ask(AskId(3), KeRequest::Agree { private, peer_public: theirs });
-            let Answer::Agreed(Ok(same)) = answer(3) else { panic!() };
+            let KeAnswer::Agreed(Ok(same)) = answer(3) else { panic!() };
             assert_eq!(&*secret, &*same);
             backlog.ask(AskId(4), KeRequest::Respond { method, peer_public: vec![0; 7] });
-            assert!(matches!(answer(4), Answer::Responded(Err(_))));
+            assert!(matches!(answer(4), KeAnswer::Responded(Err(_))));
         }
         queues.stop();
         workers.into_iter().for_each(|w| w.join().unwrap());

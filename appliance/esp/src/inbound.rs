@@ -27,7 +27,7 @@ pub struct InboundSa {
 pub struct Opened<'p> {
     /// The inner IP packet, without padding of any kind and with the ECN field that it carries on; empty of a dummy.
     pub inner: &'p mut [u8],
-    /// Whether its sequence number is above all seen before: only such a packet may move an endpoint. Always true of the first.
+    /// Whether its sequence number is above all seen before: only such a packet may move an endpoint.
     pub newest: bool,
     /// Whether it is a dummy packet (RFC 4303 section 2.6): authentic, and nothing to forward.
     pub dummy: bool,

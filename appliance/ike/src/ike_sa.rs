@@ -268,6 +268,11 @@ impl IkeSa {
         self.outstanding.is_some()
     }
 
+    /// Whether a request of ours was retransmitted and is still not answered.
+    pub fn is_struggling(&self) -> bool {
+        self.outstanding.as_ref().is_some_and(|o| o.attempt > 0)
+    }
+
     /// Probes the peer, unless a request is already under way. Says whether a probe was begun.
     pub fn probe(&mut self, env: &mut Env<'_>, schedule: Schedule) -> bool {
         let usable = matches!(self.state, SaState::Established | SaState::Provisional);

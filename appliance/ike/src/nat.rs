@@ -14,17 +14,19 @@ pub struct NatState {
     pub peer: bool,
     /// We are.
     pub local: bool,
+    /// Nobody need be: we ask for UDP encapsulation because we cannot take native ESP.
+    pub forced: bool,
 }
 
 impl NatState {
     /// Whether ESP must be UDP-encapsulated.
     pub fn any(self) -> bool {
-        self.peer || self.local
+        self.peer || self.local || self.forced
     }
 
     /// What the notifies of a received IKE_SA_INIT say. Without any, the peer knows no NAT
     /// traversal, and none is assumed.
-    pub fn detect(message: &Message, path: &Path) -> Self {
+    pub fn detect(message: &Message, path: &Path, forced: bool) -> Self {
         let (spi_i, spi_r) = (message.header.spi_i, message.header.spi_r);
         let differs = |kind: NotifyType, address: SocketAddr| {
             let mut hashes = message.notifies().filter(|n| n.kind == kind).peekable();
@@ -34,6 +36,7 @@ impl NatState {
         Self {
             peer: differs(NotifyType::NatDetectionSourceIp, path.remote),
             local: differs(NotifyType::NatDetectionDestinationIp, path.local),
+            forced,
         }
     }
 }

@@ -34,13 +34,20 @@ impl Identity {
     }
 
     /// Reads an identity as operators write it: an address, `user@host` as e-mail, `@#HEX` as key
-    /// identifier, anything else as FQDN (a leading `@` forces FQDN, as strongSwan does).
+    /// identifier, `dn:HEX` and `gn:HEX` as DER, anything else as FQDN (a leading `@` forces FQDN, as
+    /// strongSwan does).
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Some(Self::from_ip(ip));
         }
         if let Some(hex) = text.strip_prefix("@#") {
             return parse_hex(hex).map(Self::KeyId);
+        }
+        if let Some(der) = text.strip_prefix("dn:") {
+            return parse_hex(der).map(Self::DistinguishedName);
+        }
+        if let Some(der) = text.strip_prefix("gn:") {
+            return parse_hex(der).map(Self::GeneralName);
         }
         if let Some(name) = text.strip_prefix('@') {
             return valid_name(name).then(|| Self::Fqdn(name.to_owned()));
@@ -131,6 +138,9 @@ impl IdentityPattern {
         if let Some(domain) = text.strip_prefix("*@") {
             return valid_name(domain).then(|| Self::EmailDomain(domain.to_owned()));
         }
+        if text.starts_with('@') && !text.contains('*') {
+            return Identity::parse(text).map(Self::Exact);
+        }
         if text.contains('/') {
             return text.parse().ok().map(Self::Network);
         }
@@ -203,11 +213,13 @@ mod tests {
         assert!(!pattern("10.0.0.0/8").matches(&id("11.2.3.4")));
         assert!(pattern("test").matches(&id("TEST")));
         assert!(IdentityPattern::parse("te*st").is_none());
+        assert!(pattern("@any").matches(&id("any")) && !pattern("@any").matches(&id("test")));
+        assert!(pattern("@a/b").matches(&id("@a/b")));
     }
 
     #[test]
     fn identities_read_and_print() {
-        for text in ["10.0.0.1", "2001:db8::1", "test", "joe@example.org", "@#0a0b"] {
+        for text in ["10.0.0.1", "2001:db8::1", "test", "joe@example.org", "@#0a0b", "dn:3000"] {
             assert_eq!(Identity::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Identity::parse("@fqdn").unwrap(), Identity::Fqdn("fqdn".into()));

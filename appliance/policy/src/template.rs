@@ -107,7 +107,7 @@ pub struct PeerTemplate {
     pub children: Vec<ChildTemplate>,
     /// DPD; `None`: off.
     pub dpd: Option<DpdSettings>,
-    /// NAT keepalives (RFC 3948 4) when we are behind a NAT: 5 to 300 s; `None`: off.
+    /// NAT keepalives (RFC 3948 4) when we are behind a NAT: 5 to 3600 s; `None`: off.
     pub nat_keepalive: Option<Duration>,
     /// Retransmission of requests other than DPD probes.
     pub retransmission: Retransmission,

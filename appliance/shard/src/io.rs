@@ -13,10 +13,10 @@
 //!    order is meaning.
 
 use crate::view::{PeerView, StatusView};
-use hawser_crypto::{KeError, KeyExchange, KePrivate, SharedSecret};
 use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, Path, PeerLabel};
-use hawser_ike::ike_sa::Established;
+use hawser_ike::IkeSa;
+pub use hawser_ike::{KeAnswer, KeRequest};
 use hawser_policy::{Identity, TenantId, TrafficSelector};
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -118,27 +118,6 @@ pub enum Question {
     Directory(DirectoryRequest),
 }
 
-/// A piece of key-exchange work.
-#[derive(Debug)]
-pub enum KeRequest {
-    /// Make a key pair (we initiate).
-    Generate(KeyExchange),
-    /// Make a key pair and compute the shared secret with the peer's public value (we respond).
-    Respond {
-        /// Method.
-        method: KeyExchange,
-        /// The peer's public value, not validated yet.
-        peer_public: Vec<u8>,
-    },
-    /// Compute the shared secret with the peer's public value (we initiated).
-    Agree {
-        /// Our private half.
-        private: KePrivate,
-        /// The peer's public value, not validated yet.
-        peer_public: Vec<u8>,
-    },
-}
-
 /// What the directory is asked.
 #[derive(Clone, Debug)]
 pub enum DirectoryRequest {
@@ -165,8 +144,10 @@ pub enum DirectoryRequest {
         identity: Identity,
         /// Outer endpoint.
         endpoint: SocketAddr,
-        /// Everything that its Child SAs cover on its side.
+        /// Everything that its Child SAs cover on its side, or covered last.
         selectors: Vec<TrafficSelector>,
+        /// It has Child SAs. Else it is remembered only, so that it is known when it returns.
+        alive: bool,
     },
 }
 
@@ -183,17 +164,15 @@ pub struct Located {
     pub endpoint: SocketAddr,
     /// Whether its selectors overlap those asked for (else: only the endpoint is the same).
     pub overlaps: bool,
+    /// Whether it has Child SAs.
+    pub alive: bool,
 }
 
 /// The answer to a [`Question`].
 #[derive(Debug)]
 pub enum Answer {
-    /// To [`KeRequest::Generate`].
-    Generated(Result<(KePrivate, Vec<u8>), KeError>),
-    /// To [`KeRequest::Respond`]: our public value and the shared secret.
-    Responded(Result<(Vec<u8>, SharedSecret), KeError>),
-    /// To [`KeRequest::Agree`].
-    Agreed(Result<SharedSecret, KeError>),
+    /// To [`Question::KeyExchange`].
+    KeyExchange(KeAnswer),
     /// To [`DirectoryRequest::Locate`]: devices of the same identity whose selectors overlap or
     /// whose endpoint is equal, and devices of other identities whose selectors overlap; at most
     /// 4 of each. Also given, empty, to [`DirectoryRequest::Claim`].
@@ -226,11 +205,15 @@ pub enum Message {
     },
     /// They were removed.
     SelectorsRemoved {
+        /// Whose they were.
+        shard: ShardId,
         /// Tenant.
         tenant: TenantId,
         /// Which Child SA.
         owner: u64,
     },
+    /// Find out whether this device of the receiver lives: somebody else claims its selectors.
+    Probe(DeviceId),
     /// The IKE SA that was handed over with this SPI is gone: stop forwarding.
     ForgetSpi(u64),
 }
@@ -239,11 +222,11 @@ pub enum Message {
 #[derive(Debug)]
 pub struct Adoption {
     /// The SA, authenticated, its IKE_AUTH not yet answered.
-    pub ike_sa: Established,
+    pub ike_sa: Box<IkeSa>,
     /// What it asked for.
-    pub request: hawser_ike::ike_sa::AuthRequest,
-    /// What the directory said.
-    pub same: Vec<Located>,
+    pub request: hawser_ike::io::AuthRequest,
+    /// The device of the receiver that it belongs to.
+    pub device: DeviceId,
     /// The shard whose bucket the IKE SPI has.
     pub from: ShardId,
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Whether a device is up, by evidence.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerStatus {
     /// Authenticated inbound traffic or an answered probe within the last interval that matters.

@@ -27,10 +27,10 @@ pub(crate) const DEFAULT_SOCKET: &str = "/run/hawser/hawser.sock";
 #[derive(Clone)]
 pub(crate) struct Admin {
     /// The gateway.
-    pub(crate) engine: Arc<EngineHandle>,
+    pub(crate) engine: EngineHandle,
     /// What happened lately.
     pub(crate) events: Arc<EventLog>,
-    /// Loads configurations, and knows the one that runs.
+    /// Loads configurations.
     pub(crate) reloader: Arc<Reloader>,
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn status(
     State(admin): State<Admin>,
     Query(filter): Query<Filter>,
 ) -> Json<StatusReport> {
-    let policy = admin.reloader.policy();
+    let policy = admin.engine.policy();
     let view = view(&admin.engine).await;
     let (ike_sas, child_sas, half_open) = (view.ike_sas, view.child_sas, view.half_open);
     let mut peers = rows(view, &policy);
@@ -48,7 +48,7 @@ pub(super) async fn status(
 
 /// Every peer: those that the shards know, and the configured ones that were never seen.
 pub(super) async fn peers(admin: &Admin) -> Vec<PeerRow> {
-    rows(view(&admin.engine).await, &admin.reloader.policy())
+    rows(view(&admin.engine).await, &admin.engine.policy())
 }
 
 async fn view(engine: &EngineHandle) -> StatusView {

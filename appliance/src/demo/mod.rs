@@ -18,13 +18,13 @@ mod worker;
 
 use crate::admin::{Admin, AdminSocket, EventLog};
 use crate::cli::Health;
-use crate::run::Reloader;
+use crate::run::{Reloader, keep_events};
 use board::Board;
 use headquarters::Headquarters;
 use score::Score;
 use screen::Screen;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -65,12 +65,12 @@ async fn perform(options: &Options) -> anyhow::Result<Score> {
     let (orders, orders_in) = script::channels(options.branches);
     let board = Arc::new(Board::new(options.branches));
     let branches = branch::start(&headquarters, &board, orders_in, options)?;
-    let mut screen = Screen::new(options);
+    let screen = Screen::new(options);
     let begin = Instant::now();
     let script = tokio::spawn(script::perform(options.clone(), orders, Arc::clone(&board)));
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     while options.keep || begin.elapsed() < options.length {
-        screen.draw(&board, &headquarters)?;
+        screen.draw(&board, &headquarters).await?;
         tokio::select! {
             _ = &mut interrupted => break,
             () = tokio::time::sleep(screen.interval()) => {}
@@ -79,27 +79,21 @@ async fn perform(options: &Options) -> anyhow::Result<Score> {
     script.abort();
     board.stop_pings();
     tokio::time::sleep(branch::PATIENCE).await;
-    screen.draw(&board, &headquarters)?;
-    let score = Score::of(&board, &headquarters, options, begin.elapsed());
+    screen.draw(&board, &headquarters).await?;
+    let gateway = headquarters.totals().await;
+    let score = Score::of(&board, gateway, options, begin.elapsed());
     headquarters.stop().await;
     branches.stop();
     Ok(score)
 }
 
 /// Opens the admin socket, so that the other verbs can be tried on the demo.
-async fn admin(path: &std::path::Path, headquarters: &Headquarters) -> anyhow::Result<impl Sized> {
+async fn admin(path: &Path, headquarters: &Headquarters) -> anyhow::Result<impl Sized> {
     let (socket, file) = AdminSocket::bind(path).await?;
     let events = Arc::new(EventLog::default());
-    let mut records = headquarters.engine.subscribe_events();
-    let log = Arc::clone(&events);
-    tokio::spawn(async move {
-        while let Ok(record) = records.recv().await {
-            log.push(&record);
-        }
-    });
-    let policy = Arc::clone(&headquarters.policy);
-    let reloader = Arc::new(Reloader::new(PathBuf::from("(demo)"), policy));
-    let engine = Arc::clone(&headquarters.engine);
+    let engine = headquarters.engine.clone();
+    tokio::spawn(keep_events(engine.subscribe_events(), Arc::clone(&events)));
+    let reloader = Arc::new(Reloader::new(PathBuf::from("demo.toml")));
     tokio::spawn(Admin { engine, events, reloader }.serve(socket));
     Ok(file)
 }

@@ -94,23 +94,23 @@ pub(crate) fn gateway() -> Policy {
     }
 }
 
-/// A branch that calls the gateway at `ike` and after NAT detection at `nat`; it renews its keys
-/// several times in `length`.
-pub(super) fn branch(number: u8, ike: SocketAddr, nat: SocketAddr, length: Duration) -> Policy {
+/// A branch that calls the gateway at its NAT traversal port, where RFC 7296 2.23 allows to begin;
+/// it renews its keys within `length`.
+pub(super) fn branch(number: u8, gateway: SocketAddr, length: Duration) -> Policy {
     let kind = kind(number);
     let part = |p: f64| length.mul_f64(p);
     let lives = |time, margin| Lifetimes { time: Some(part(time)), bytes: None, margin: part(margin) };
     let mut template = template(0, kind, lives(1.2, 0.6), lives(0.8, 0.4));
     template.local_identity = Some(identity(number));
     template.initiate = Some(Initiate {
-        remote: ike,
+        remote: gateway,
         remote_identity: Identity::from_ip(OUTER.into()),
         secret: secret(kind.secret),
     });
     let listen = Listen {
         addresses: vec![INSIDE.into()],
-        port: ike.port(),
-        nat_port: nat.port(),
+        port: 500,
+        nat_port: 4500,
         native_esp: false,
     };
     Policy {
@@ -214,7 +214,7 @@ mod tests {
         let gateway = gateway();
         let at = SocketAddr::new(OUTER.into(), 10_500);
         for number in [1, 2] {
-            let branch = branch(number, at, at, Duration::from_secs(20));
+            let branch = branch(number, at, Duration::from_secs(20));
             let proposals = branch.ike_proposals(INSIDE.into());
             assert_eq!(proposals.len(), 1);
             assert!(gateway.ike_proposals(OUTER.into()).contains(&proposals[0]));

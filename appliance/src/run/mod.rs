@@ -10,14 +10,11 @@ pub(crate) use load::load_file;
 pub(crate) use reload::Reloader;
 
 use crate::admin::{Admin, AdminSocket, EventLog};
-use anyhow::Context as _;
-use hawser_engine::{Engine, EngineHandle, EngineOptions};
-use hawser_flight::Record;
+use anyhow::{Context as _, bail};
+use hawser_engine::{Engine, EngineHandle, EngineOptions, EventStream, Feed};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 /// Runs a gateway until SIGTERM or SIGINT.
 pub(crate) fn run(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
@@ -29,33 +26,36 @@ pub(crate) fn run(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
 async fn gateway(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
     let (policy, notes) = load_file(&file)?;
     for note in &notes {
-        tracing::warn!(target: "hawser::config", "{note}");
+        tracing::warn!("{note}");
     }
     let (socket, _file_of_socket) = AdminSocket::bind(socket).await?;
-    let policy = Arc::new(policy);
-    let engine = Engine::start(Arc::clone(&policy), EngineOptions::default())
+    let engine = Engine::start(Arc::new(policy), EngineOptions::default())
         .context("the gateway cannot start")?;
-    let engine = Arc::new(engine);
     let events = Arc::new(EventLog::default());
-    tokio::spawn(record(engine.subscribe_events(), Arc::clone(&events)));
-    let reloader = Arc::new(Reloader::new(file, policy));
-    let admin =
-        Admin { engine: Arc::clone(&engine), events, reloader: Arc::clone(&reloader) };
+    tokio::spawn(keep_events(engine.subscribe_events(), Arc::clone(&events)));
+    let reloader = Arc::new(Reloader::new(file));
+    let admin = Admin { engine: engine.clone(), events, reloader: Arc::clone(&reloader) };
     let admin = tokio::spawn(admin.serve(socket));
-    for address in engine.bound() {
-        tracing::info!("listening on {address}");
+    for bound in engine.bound() {
+        tracing::info!("listening on {}", bound.address);
     }
     notify::send("READY=1");
-    until_told_to_stop(&engine, &reloader).await?;
+    let end = until_the_end(&engine, &reloader).await;
     notify::send("STOPPING=1");
     tracing::info!("shutting down: a DELETE goes to every peer");
-    engine.shutdown().await;
+    let shutdown = engine.shutdown().await;
     admin.abort();
-    Ok(())
+    if !shutdown.unfinished.is_empty() {
+        tracing::warn!("not every peer answered its DELETE");
+    }
+    if shutdown.routes_left {
+        bail!("routes may be left behind: `ip rule` and `ip route show table all` list them");
+    }
+    end
 }
 
-/// Reloads on SIGHUP; returns on SIGTERM or SIGINT.
-async fn until_told_to_stop(engine: &EngineHandle, reloader: &Reloader) -> anyhow::Result<()> {
+/// Reloads on SIGHUP; returns on SIGTERM or SIGINT, or when a shard fails.
+async fn until_the_end(engine: &EngineHandle, reloader: &Reloader) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -63,6 +63,7 @@ async fn until_told_to_stop(engine: &EngineHandle, reloader: &Reloader) -> anyho
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
+            ended = engine.join() => return Ok(ended?),
             _ = hangup.recv() => match reloader.reload(engine, None).await {
                 Ok((revision, _)) => tracing::info!("configuration {revision} applied"),
                 Err(error) => tracing::error!("the running configuration stays: {error:#}"),
@@ -71,16 +72,12 @@ async fn until_told_to_stop(engine: &EngineHandle, reloader: &Reloader) -> anyho
     }
 }
 
-/// Keeps the events for `hawser events` and writes them to the log.
-async fn record(mut source: Receiver<Arc<Record>>, events: Arc<EventLog>) {
-    loop {
-        match source.recv().await {
-            Ok(record) => {
-                log::event(&record);
-                events.push(&record);
-            }
-            Err(RecvError::Lagged(count)) => tracing::warn!("{count} events were not written down"),
-            Err(RecvError::Closed) => return,
+/// Keeps the events for `hawser events`.
+pub(crate) async fn keep_events(mut source: EventStream, events: Arc<EventLog>) {
+    while let Some(feed) = source.next().await {
+        match feed {
+            Feed::Event(record) => events.push(&record),
+            Feed::Lost(count) => tracing::warn!("{count} events were not kept"),
         }
     }
 }

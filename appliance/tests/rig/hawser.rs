@@ -14,7 +14,8 @@ use crate::rig::Rig;
 use crate::site::Site;
 use crate::strongswan::SaCount;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_hawser");
+/// The program.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_hawser");
 const HEALTHY: i32 = 0;
 const DEGRADED: i32 = 2;
 
@@ -33,7 +34,7 @@ impl Hawser {
 
     /// Starts Hawser with the case's Comware text, unchanged.
     pub fn start_case(rig: &Rig) -> Result<Self> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/hq.cfg");
+        let path = case_config();
         let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         Self::start_text(rig, "hq.cfg", &text)
     }
@@ -106,4 +107,9 @@ impl Drop for Hawser {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The case's configuration.
+pub fn case_config() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/hq.cfg")
 }

@@ -126,7 +126,7 @@ impl Site {
 
     /// A branch's connection. ESP in charon's own process exists only in UDP, which the branch insists on where no NAT is.
     pub fn at_branch(&self, branch: &Branch) -> Connection {
-        let v6 = self.hq.contains(':');
+        let v6 = self.hq_networks.contains(':');
         Connection {
             name: TO_HQ.to_owned(),
             local: "%any".to_owned(),

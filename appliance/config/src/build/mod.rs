@@ -13,7 +13,11 @@ use std::collections::HashMap;
 
 /// Makes the policy. Where the report has problems in the end, it is not to be used.
 pub(crate) fn policy(document: &Document, secrets: Secrets<'_>, report: &mut Report) -> Policy {
-    let mut build = Build { document, secrets, report };
+    let mut build = Build {
+        document,
+        secrets,
+        report,
+    };
     let tenants = build.tenants();
     let templates = build.templates(&tenants);
     let ike_policies = build.ike_policies();
@@ -62,8 +66,10 @@ impl Build<'_> {
         if found.is_none() {
             let message = format!("there is no {kind} `{}`", wanted.value);
             let suggestion = nearest(&wanted.value, names).map(str::to_owned);
-            self.report
-                .add(Problem { suggestion, ..Problem::new(wanted.place, field, message) });
+            self.report.add(Problem {
+                suggestion,
+                ..Problem::new(wanted.place, field, message)
+            });
         }
         found.and_then(|index| u16::try_from(index).ok())
     }

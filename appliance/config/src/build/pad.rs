@@ -10,16 +10,27 @@ use zeroize::Zeroizing;
 
 impl Build<'_> {
     pub(super) fn pad(&mut self) -> Pad {
-        let entries: Vec<PadEntry> =
-            self.document.secrets.iter().filter_map(|s| self.pad_entry(s)).collect();
+        let entries: Vec<PadEntry> = self
+            .document
+            .secrets
+            .iter()
+            .filter_map(|s| self.pad_entry(s))
+            .collect();
         self.judge_pad();
         Pad::new(entries)
     }
 
     fn pad_entry(&mut self, given: &PadSecret) -> Option<PadEntry> {
-        let names = self.document.templates.iter().map(|t| t.name.value.as_str());
+        let names = self
+            .document
+            .templates
+            .iter()
+            .map(|t| t.name.value.as_str());
         let template = self.index("secrets.template", "template", &given.template, names);
-        given.local.iter().for_each(|at| self.known_local("secrets.local", at));
+        given
+            .local
+            .iter()
+            .for_each(|at| self.known_local("secrets.local", at));
         let secret = self.secret("secrets", &given.secret);
         Some(PadEntry {
             remote: given.identity.value.clone(),
@@ -34,7 +45,9 @@ impl Build<'_> {
     fn judge_pad(&mut self) {
         let mut entries: HashMap<String, usize> = HashMap::new();
         for secret in &self.document.secrets {
-            let same = entries.entry(secret.identity.value.to_string()).or_default();
+            let same = entries
+                .entry(secret.identity.value.to_string())
+                .or_default();
             *same += 1;
             if *same == Pad::MAX_CANDIDATES + 1 {
                 let message = format!(
@@ -45,14 +58,20 @@ impl Build<'_> {
                 self.report.warn(secret.identity.place, message);
             }
         }
-        let used: HashSet<&str> =
-            self.document.secrets.iter().map(|s| s.template.value.as_str()).collect();
+        let used: HashSet<&str> = self
+            .document
+            .secrets
+            .iter()
+            .map(|s| s.template.value.as_str())
+            .collect();
         let unused = |t: &&crate::document::Template| {
             t.initiate.is_none() && !t.name.value.is_empty() && !used.contains(&*t.name.value)
         };
         for template in self.document.templates.iter().filter(unused) {
-            let message =
-                format!("no secret leads to the template `{}`: no peer uses it", template.name.value);
+            let message = format!(
+                "no secret leads to the template `{}`: no peer uses it",
+                template.name.value
+            );
             self.report.warn(template.name.place, message);
         }
     }

@@ -36,9 +36,15 @@ impl Build<'_> {
         if ike == nat {
             let at = listen.nat_port.as_ref().or(listen.port.as_ref());
             let place = at.map_or(Place::default(), |at| at.place);
-            self.report.problem(place, "listen", "`port` and `nat_port` must differ");
+            self.report
+                .problem(place, "listen", "`port` and `nat_port` must differ");
         }
-        Listen { addresses, port: ike, nat_port: nat, native_esp: listen.native_esp.unwrap_or(true) }
+        Listen {
+            addresses,
+            port: ike,
+            nat_port: nat,
+            native_esp: listen.native_esp.unwrap_or(true),
+        }
     }
 
     pub(super) fn admission(&self) -> Admission {
@@ -61,7 +67,9 @@ impl Build<'_> {
             let message = format!("metrics are shown to everyone who reaches {}", at.value);
             self.report.warn(at.place, message);
         }
-        Observability { metrics: metrics.map(|at| at.value) }
+        Observability {
+            metrics: metrics.map(|at| at.value),
+        }
     }
 
     /// The tenants as configured, and before them `default`, if it is needed and not among them.
@@ -83,7 +91,10 @@ impl Build<'_> {
         let implied = (needed && !declared).then_some(&implied);
         let mut taken = HashMap::new();
         let all = implied.into_iter().chain(given);
-        (0..=u16::MAX).zip(all).map(|(id, t)| self.tenant(TenantId(id), t, &mut taken)).collect()
+        (0..=u16::MAX)
+            .zip(all)
+            .map(|(id, t)| self.tenant(TenantId(id), t, &mut taken))
+            .collect()
     }
 
     fn tenant(
@@ -93,7 +104,11 @@ impl Build<'_> {
         taken: &mut HashMap<(Option<String>, String), usize>,
     ) -> Tenant {
         let namespace = given.namespace.as_ref().map(|at| at.value.clone());
-        if let Some(at) = given.namespace.as_ref().filter(|at| !is_file_name(&at.value)) {
+        if let Some(at) = given
+            .namespace
+            .as_ref()
+            .filter(|at| !is_file_name(&at.value))
+        {
             let message = format!("`{}` cannot be the name of a namespace", at.value);
             self.report.problem(at.place, "tenants.namespace", message);
         }
@@ -109,7 +124,10 @@ impl Build<'_> {
             );
             self.report.problem(place, "tenants.interface", message);
         }
-        if taken.insert((namespace.clone(), interface.clone()), place.line).is_some() {
+        if taken
+            .insert((namespace.clone(), interface.clone()), place.line)
+            .is_some()
+        {
             let message = format!("the interface `{interface}` is another tenant's already");
             self.report.problem(place, "tenants.interface", message);
         }
@@ -195,7 +213,9 @@ fn implied_interface(tenant: &str, id: TenantId) -> String {
         return "hawser0".to_owned();
     }
     let interface = format!("hw-{tenant}");
-    let plain = tenant.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let plain = tenant
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if plain && interface.len() <= LONGEST_INTERFACE {
         interface
     } else {

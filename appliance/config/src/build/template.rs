@@ -6,7 +6,7 @@ use crate::document::{self, Limit};
 use crate::problem::{At, Place};
 use hawser_policy::{
     ChildTemplate, DpdSettings, EspProposal, IkeProposal, Initiate, Lifetimes, PeerTemplate,
-    Retransmission, Tenant, TemplateId, TenantId, TrafficSelector,
+    Retransmission, TemplateId, Tenant, TenantId, TrafficSelector,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,10 @@ pub(super) fn default_ike_proposals() -> Vec<IkeProposal> {
         "aes256gcm16-aes128gcm16-chacha20poly1305-prfsha384-prfsha256-x25519-ecp384-ecp256-modp3072-modp2048",
         "aes256-aes128-sha384-sha256-x25519-ecp384-ecp256-modp3072-modp2048",
     ];
-    DEFAULT.iter().filter_map(|text| IkeProposal::parse(text).ok()).collect()
+    DEFAULT
+        .iter()
+        .filter_map(|text| IkeProposal::parse(text).ok())
+        .collect()
 }
 
 impl Build<'_> {
@@ -35,7 +38,8 @@ impl Build<'_> {
         let given = &self.document.templates;
         self.unique("templates", given.iter().map(|t| &t.name));
         if let Some(more) = given.get(usize::from(u16::MAX)) {
-            self.report.problem(more.name.place, "templates", "there are too many templates");
+            self.report
+                .problem(more.name.place, "templates", "there are too many templates");
         }
         (0..u16::MAX)
             .zip(given)
@@ -56,7 +60,11 @@ impl Build<'_> {
             name: Arc::from(given.name.value.as_str()),
             tenant: self.tenant_of(given, tenants),
             local_identity: given.local_identity.as_ref().map(|at| at.value.clone()),
-            ike_proposals: given.ike_proposals.iter().map(|at| at.value.clone()).collect(),
+            ike_proposals: given
+                .ike_proposals
+                .iter()
+                .map(|at| at.value.clone())
+                .collect(),
             ike_lifetimes: self.lifetimes("ike_rekey_margin", &given.ike_lifetimes, IKE_LIFETIME),
             children: given.children.iter().map(|c| self.child(c)).collect(),
             dpd: given.dpd.as_ref().map(|d| self.dpd(d)),
@@ -72,7 +80,10 @@ impl Build<'_> {
         let implied = At::new(Place::default(), DEFAULT_TENANT.to_owned());
         let wanted = given.tenant.as_ref().unwrap_or(&implied);
         let names = tenants.iter().map(|t| &*t.name);
-        TenantId(self.index("templates.tenant", "tenant", wanted, names).unwrap_or(0))
+        TenantId(
+            self.index("templates.tenant", "tenant", wanted, names)
+                .unwrap_or(0),
+        )
     }
 
     fn lifetimes(
@@ -88,9 +99,13 @@ impl Build<'_> {
         };
         if time.is_some_and(|t| margin.value >= t) {
             let message = "the margin must be less than the lifetime";
-            self.report.problem(margin.place, format!("templates.{field}"), message);
+            self.report
+                .problem(margin.place, format!("templates.{field}"), message);
         }
-        Lifetimes { margin: margin.value, ..lifetimes }
+        Lifetimes {
+            margin: margin.value,
+            ..lifetimes
+        }
     }
 
     fn child(&mut self, given: &document::Child) -> ChildTemplate {
@@ -98,11 +113,16 @@ impl Build<'_> {
         let window = given.replay_window.as_ref();
         if let Some(at) = window.filter(|at| (1..SMALLEST_WINDOW).contains(&at.value)) {
             let message = format!("{} is neither 0 nor at least {SMALLEST_WINDOW}", at.value);
-            self.report.problem(at.place, "templates.children.replay_window", message);
+            self.report
+                .problem(at.place, "templates.children.replay_window", message);
         }
         ChildTemplate {
             name: given.name.value.clone(),
-            proposals: given.proposals.iter().map(|at| at.value.clone()).collect::<Vec<EspProposal>>(),
+            proposals: given
+                .proposals
+                .iter()
+                .map(|at| at.value.clone())
+                .collect::<Vec<EspProposal>>(),
             local: selectors(&given.local),
             remote: selectors(&given.remote),
             lifetimes: self.lifetimes("children.rekey_margin", &given.lifetimes, CHILD_LIFETIME),
@@ -119,7 +139,8 @@ impl Build<'_> {
                 given.interval.as_secs(),
                 retry.as_secs()
             );
-            self.report.problem(given.place, "templates.dpd.interval", message);
+            self.report
+                .problem(given.place, "templates.dpd.interval", message);
         }
         DpdSettings {
             mode: given.mode,
@@ -135,7 +156,8 @@ impl Build<'_> {
         let max = given.max.unwrap_or(default.max.max(initial));
         if max < initial {
             let message = "`max` must not be less than `initial`";
-            self.report.problem(given.place, "templates.retransmission", message);
+            self.report
+                .problem(given.place, "templates.retransmission", message);
         }
         Retransmission {
             initial,

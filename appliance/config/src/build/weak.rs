@@ -7,7 +7,12 @@ use std::fmt::Display;
 
 impl Build<'_> {
     pub(super) fn judge_ike(&mut self, at: &At<IkeProposal>) {
-        let IkeProposal { encr, integ, prf, ke } = &at.value;
+        let IkeProposal {
+            encr,
+            integ,
+            prf,
+            ke,
+        } = &at.value;
         let mut weak: Vec<&str> = Vec::new();
         weak.extend(encr.iter().filter(|a| a.is_weak()).map(|a| a.keyword()));
         weak.extend(integ.iter().filter(|a| a.is_weak()).map(|a| a.keyword()));
@@ -17,7 +22,9 @@ impl Build<'_> {
     }
 
     pub(super) fn judge_esp(&mut self, at: &At<EspProposal>) {
-        let EspProposal { encr, integ, ke, .. } = &at.value;
+        let EspProposal {
+            encr, integ, ke, ..
+        } = &at.value;
         let mut weak: Vec<&str> = Vec::new();
         weak.extend(encr.iter().filter(|a| a.is_weak()).map(|a| a.keyword()));
         weak.extend(integ.iter().filter(|a| a.is_weak()).map(|a| a.keyword()));
@@ -27,8 +34,11 @@ impl Build<'_> {
 
     fn warn_weak<T: Display>(&mut self, kind: &str, at: &At<T>, weak: &[&str]) {
         if !weak.is_empty() {
-            let message =
-                format!("the {kind} proposal {} accepts what is weak: {}", at.value, weak.join(", "));
+            let message = format!(
+                "the {kind} proposal {} accepts what is weak: {}",
+                at.value,
+                weak.join(", ")
+            );
             self.report.warn(at.place, message);
         }
     }

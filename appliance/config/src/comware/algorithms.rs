@@ -132,12 +132,16 @@ pub(super) fn all(
 pub(super) fn one(word: Word<'_>, what: &str, names: Names) -> Result<&'static str, Fault> {
     match names.iter().find(|(name, _)| *name == word.text) {
         Some((_, Ok(keyword))) => Ok(keyword),
-        Some((name, Err(why))) => {
-            Err(Fault::new(word.place, format!("`{name}` is not supported: {why}")))
-        }
+        Some((name, Err(why))) => Err(Fault::new(
+            word.place,
+            format!("`{name}` is not supported: {why}"),
+        )),
         None => {
-            let usable: Vec<&str> =
-                names.iter().filter(|(_, k)| k.is_ok()).map(|(name, _)| *name).collect();
+            let usable: Vec<&str> = names
+                .iter()
+                .filter(|(_, k)| k.is_ok())
+                .map(|(name, _)| *name)
+                .collect();
             Err(Fault::unknown(word, what, &usable))
         }
     }

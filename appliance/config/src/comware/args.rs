@@ -18,13 +18,21 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
-        Self { place, message: message.into(), suggestion: None }
+        Self {
+            place,
+            message: message.into(),
+            suggestion: None,
+        }
     }
 
     /// The fault of a word that none of `candidates` is.
     pub(super) fn unknown(word: Word<'_>, what: &str, candidates: &[&str]) -> Self {
         let suggestion = nearest(word.text, candidates.iter().copied()).map(str::to_owned);
-        Self { place: word.place, message: format!("unknown {what} `{}`", word.text), suggestion }
+        Self {
+            place: word.place,
+            message: format!("unknown {what} `{}`", word.text),
+            suggestion,
+        }
     }
 
     /// The fault of something that Comware can do and Hawser cannot.
@@ -52,7 +60,10 @@ pub(super) struct Args<'a> {
 impl<'a> Args<'a> {
     pub(super) fn new(words: &'a [Word<'a>]) -> Self {
         let last = words.first().map_or(Place::default(), |w| w.place);
-        Self { words: words.iter(), last }
+        Self {
+            words: words.iter(),
+            last,
+        }
     }
 
     /// Where the last word was taken.
@@ -104,7 +115,10 @@ impl<'a> Args<'a> {
     pub(super) fn end(&mut self) -> Result<(), Fault> {
         match self.words.as_slice().first() {
             None => Ok(()),
-            Some(word) => Err(Fault::new(word.place, format!("`{}` is not expected", word.text))),
+            Some(word) => Err(Fault::new(
+                word.place,
+                format!("`{}` is not expected", word.text),
+            )),
         }
     }
 
@@ -112,7 +126,10 @@ impl<'a> Args<'a> {
     pub(super) fn name(&mut self, what: &str) -> Result<At<String>, Fault> {
         let word = self.word(what)?;
         if word.text.chars().count() > 63 || word.text.contains(char::is_control) {
-            return Err(Fault::new(word.place, format!("{what} is not 1 to 63 characters")));
+            return Err(Fault::new(
+                word.place,
+                format!("{what} is not 1 to 63 characters"),
+            ));
         }
         Ok(At::new(word.place, word.text.to_owned()))
     }
@@ -126,7 +143,12 @@ impl<'a> Args<'a> {
             Ok(number) if range.contains(&number) => Ok(At::new(word.place, number)),
             _ => Err(Fault::new(
                 word.place,
-                format!("{what} `{}` is not {} to {}", word.text, range.start(), range.end()),
+                format!(
+                    "{what} `{}` is not {} to {}",
+                    word.text,
+                    range.start(),
+                    range.end()
+                ),
             )),
         }
     }
@@ -134,38 +156,47 @@ impl<'a> Args<'a> {
     /// An address; IPv6 ones follow the word `ipv6`.
     pub(super) fn address(&mut self, what: &str) -> Result<At<IpAddr>, Fault> {
         if self.take("ipv6") {
-            return self.parsed::<Ipv6Addr>(what, "an IPv6 address").map(|at| at.map(IpAddr::V6));
+            return self
+                .parsed::<Ipv6Addr>(what, "an IPv6 address")
+                .map(|at| at.map(IpAddr::V6));
         }
-        self.parsed::<Ipv4Addr>(what, "an IPv4 address").map(|at| at.map(IpAddr::V4))
+        self.parsed::<Ipv4Addr>(what, "an IPv4 address")
+            .map(|at| at.map(IpAddr::V4))
     }
 
     /// An address, and the mask or prefix length that may follow; without one the address alone.
     pub(super) fn network(&mut self, what: &str) -> Result<At<IpNet>, Fault> {
         let At { place, value } = self.address(what)?;
-        if self.is_empty() {
-            return Ok(At::new(place, IpNet::from(value)));
-        }
-        let net = match value {
-            IpAddr::V4(address) => self.v4_network(address)?,
-            IpAddr::V6(address) => {
-                let length = self.number("the prefix length", 0..=128)?.value;
-                Ipv6Net::new(address, length).map_or_else(|_| value.into(), IpNet::V6)
-            }
+        let net = if self.is_empty() {
+            IpNet::from(value)
+        } else {
+            self.mask_for(value)?
         };
         Ok(At::new(place, net.trunc()))
     }
 
-    fn v4_network(&mut self, address: Ipv4Addr) -> Result<IpNet, Fault> {
+    /// The mask or prefix length that belongs to `address`.
+    pub(super) fn mask_for(&mut self, address: IpAddr) -> Result<IpNet, Fault> {
+        let address = match address {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(address) => return self.prefix_for(address),
+        };
         let mask = self.word("the mask")?;
         let net = match mask.text.parse::<u8>() {
             Ok(length) => Ipv4Net::new(address, length).ok(),
-            Err(_) => {
-                let mask: Ipv4Addr = parse(mask, "the mask", "a mask")?;
-                Ipv4Net::with_netmask(address, mask).ok()
-            }
+            Err(_) => Ipv4Net::with_netmask(address, parse(mask, "the mask", "a mask")?).ok(),
         };
         let wrong = || Fault::new(mask.place, format!("`{}` is not a mask", mask.text));
         net.map(IpNet::V4).ok_or_else(wrong)
+    }
+
+    /// The prefix length that belongs to `address`.
+    pub(super) fn prefix_for(&mut self, address: Ipv6Addr) -> Result<IpNet, Fault> {
+        let length = self.number("the prefix length", 0..=128)?;
+        let wrong = |_| Fault::new(length.place, "not a prefix length");
+        Ipv6Net::new(address, length.value)
+            .map(IpNet::V6)
+            .map_err(wrong)
     }
 
     pub(super) fn parsed<T: FromStr>(&mut self, what: &str, is: &str) -> Result<At<T>, Fault> {
@@ -176,7 +207,10 @@ impl<'a> Args<'a> {
 
 fn parse<T: FromStr>(word: Word<'_>, what: &str, is: &str) -> Result<T, Fault> {
     if is_placeholder(word.text) {
-        let message = format!("replace the placeholder `{}`: {what} is wanted here", word.text);
+        let message = format!(
+            "replace the placeholder `{}`: {what} is wanted here",
+            word.text
+        );
         return Err(Fault::new(word.place, message));
     }
     let wrong = || Fault::new(word.place, format!("{what}: `{}` is not {is}", word.text));

@@ -12,7 +12,7 @@ pub(super) struct Word<'a> {
 /// What a line is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Line<'a> {
-    /// Nothing, or what a device was typed in user view.
+    /// Nothing, a remark, or what was typed in user view.
     Empty,
     /// `#`: the end of a view.
     Separator,
@@ -23,7 +23,9 @@ pub(super) enum Line<'a> {
 /// The lines of a text, whatever their ends, without prompts.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    text.split('\n').enumerate().map(|(index, line)| lex(index + 1, line))
+    text.split('\n')
+        .enumerate()
+        .map(|(index, line)| lex(index + 1, line))
 }
 
 fn lex(number: usize, line: &str) -> Line<'_> {
@@ -41,7 +43,8 @@ fn lex(number: usize, line: &str) -> Line<'_> {
     words.retain(|w| !w.text.is_empty());
     match words.as_slice() {
         [] => Line::Empty,
-        [first, ..] if first.text.starts_with('#') => Line::Separator,
+        [only] if only.text == "#" => Line::Separator,
+        [first, ..] if first.text.starts_with('#') => Line::Empty,
         _ => Line::Command(words),
     }
 }
@@ -57,7 +60,13 @@ fn words(line_number: usize, line: &str) -> Vec<Word<'_>> {
         if text.is_empty() {
             return words;
         }
-        words.push(Word { place: Place { line: line_number, column }, text });
+        words.push(Word {
+            place: Place {
+                line: line_number,
+                column,
+            },
+            text,
+        });
         column += text.chars().count();
         rest = after;
     }
@@ -72,11 +81,16 @@ enum Prompt<'a> {
 
 fn prompt(word: &str) -> Option<Prompt<'_>> {
     // A standby pair shows its role before the prompt: `RBM_P[F1090_P]`.
-    let word = word.strip_prefix("RBM_P").or_else(|| word.strip_prefix("RBM_S")).unwrap_or(word);
+    let word = word
+        .strip_prefix("RBM_P")
+        .or_else(|| word.strip_prefix("RBM_S"))
+        .unwrap_or(word);
     if word.starts_with('<') && word.contains('>') {
         return Some(Prompt::User);
     }
-    word.strip_prefix('[')?.split_once(']').map(|(_, rest)| Prompt::System(rest))
+    word.strip_prefix('[')?
+        .split_once(']')
+        .map(|(_, rest)| Prompt::System(rest))
 }
 
 #[cfg(test)]
@@ -103,6 +117,7 @@ mod tests {
         assert_eq!(lex(1, " # "), Line::Separator);
         assert_eq!(lex(1, "<Sysname> system-view"), Line::Empty);
         assert_eq!(lex(1, "RBM_S<F1090_S>debugging ikev2 all"), Line::Empty);
+        assert_eq!(lex(1, "# Create a profile."), Line::Empty);
         assert_eq!(lex(1, "\r"), Line::Empty);
         assert_eq!(lex(1, "[Sysname]"), Line::Empty);
     }

@@ -1,5 +1,6 @@
 //! What Comware text says, with names not followed yet.
 
+use super::args::Fault;
 use crate::problem::{At, Place};
 use hawser_policy::{DpdMode, Identity, IdentityPattern, TrafficSelector};
 use ipnet::IpNet;
@@ -56,7 +57,10 @@ pub(super) trait Named {
 
 /// The thing of this name, made if it is not there: a view may be opened twice.
 pub(super) fn open<T: Named>(all: &mut Vec<T>, name: At<String>) -> usize {
-    match all.iter().position(|t| same_name(&t.name().value, &name.value)) {
+    match all
+        .iter()
+        .position(|t| same_name(&t.name().value, &name.value))
+    {
         Some(index) => index,
         None => {
             all.push(T::new(name));
@@ -74,12 +78,14 @@ macro_rules! named {
     ($($type:ident { $($field:ident: $kind:ty),* $(,)? })*) => {$(
         pub(super) struct $type {
             pub(super) name: At<String>,
+            /// A line of it is reported already: what is missing may be there, but wrong.
+            pub(super) faulty: bool,
             $(pub(super) $field: $kind,)*
         }
 
         impl Named for $type {
             fn new(name: At<String>) -> Self {
-                Self { name, $($field: Default::default(),)* }
+                Self { name, faulty: false, $($field: Default::default(),)* }
             }
 
             fn name(&self) -> &At<String> {
@@ -134,7 +140,7 @@ named! {
         applied: Vec<At<PolicyName>>,
         vrf: Option<At<String>>,
     }
-    Acl { rules: Vec<Rule> }
+    Acl { rules: Vec<Result<Rule, Fault>> }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -175,6 +181,7 @@ pub(super) struct IpsecPolicy {
     pub(super) name: At<PolicyName>,
     pub(super) sequence: u16,
     pub(super) kind: PolicyKind,
+    pub(super) faulty: bool,
     pub(super) transform_sets: Vec<At<String>>,
     pub(super) local: Option<At<IpAddr>>,
     pub(super) remote: Option<At<IpAddr>>,

@@ -52,19 +52,37 @@ const SECOND: u64 = 1000;
 const DAY: u64 = 86_400 * SECOND;
 
 const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, need: Need::Required, doc }
+    Key {
+        name,
+        kind,
+        need: Need::Required,
+        doc,
+    }
 }
 
 const fn optional(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    Key { name, kind, need: Need::Default(default), doc }
+    Key {
+        name,
+        kind,
+        need: Need::Default(default),
+        doc,
+    }
 }
 
 const fn seconds(min: u64, max: u64) -> Kind {
-    Kind::Duration { min: min * SECOND, max: max * SECOND, off: false }
+    Kind::Duration {
+        min: min * SECOND,
+        max: max * SECOND,
+        off: false,
+    }
 }
 
 const fn seconds_or_off(min: u64, max: u64) -> Kind {
-    Kind::Duration { min: min * SECOND, max: max * SECOND, off: true }
+    Kind::Duration {
+        min: min * SECOND,
+        max: max * SECOND,
+        off: true,
+    }
 }
 
 const NAME: Kind = Kind::Text("a name");
@@ -102,9 +120,19 @@ pub(super) static ROOT: Section = Section {
             "Number of pinned threads that carry packets.",
         ),
         optional("listen", Kind::Table(&LISTEN), "all defaults", LISTEN.doc),
-        optional("admission", Kind::Table(&ADMISSION), "all defaults", ADMISSION.doc),
+        optional(
+            "admission",
+            Kind::Table(&ADMISSION),
+            "all defaults",
+            ADMISSION.doc,
+        ),
         optional("metrics", Kind::Table(&METRICS), "off", METRICS.doc),
-        optional("tenants", Kind::Tables(&TENANT), "the tenant `default` alone", TENANT.doc),
+        optional(
+            "tenants",
+            Kind::Tables(&TENANT),
+            "the tenant `default` alone",
+            TENANT.doc,
+        ),
         optional(
             "ike_policies",
             Kind::Tables(&IKE_POLICY),
@@ -125,10 +153,21 @@ pub(super) static LISTEN: Section = Section {
             "`0.0.0.0` and `::`",
             "Outer addresses; `0.0.0.0` and `::` mean every address of the family.",
         ),
-        optional("port", Kind::Count { min: 1, max: 65_535 }, "500", "IKE port."),
+        optional(
+            "port",
+            Kind::Count {
+                min: 1,
+                max: 65_535,
+            },
+            "500",
+            "IKE port.",
+        ),
         optional(
             "nat_port",
-            Kind::Count { min: 1, max: 65_535 },
+            Kind::Count {
+                min: 1,
+                max: 65_535,
+            },
             "4500",
             "Port of IKE and ESP through NAT (RFC 3948).",
         ),
@@ -146,19 +185,28 @@ pub(super) static ADMISSION: Section = Section {
     keys: &[
         optional(
             "cookie_threshold",
-            Kind::Count { min: 0, max: 1_000_000 },
+            Kind::Count {
+                min: 0,
+                max: 1_000_000,
+            },
             "100",
             "Half-open SAs of a shard from which on an initiator must return a cookie; 0: always.",
         ),
         optional(
             "max_half_open",
-            Kind::Count { min: 1, max: 1_000_000 },
+            Kind::Count {
+                min: 1,
+                max: 1_000_000,
+            },
             "10000",
             "Half-open SAs of a shard at most.",
         ),
         optional(
             "source_rate",
-            Kind::Count { min: 1, max: 1_000_000 },
+            Kind::Count {
+                min: 1,
+                max: 1_000_000,
+            },
             "200",
             "IKE_SA_INIT requests a second from one IPv4 address or IPv6 /64.",
         ),
@@ -183,7 +231,11 @@ pub(super) static METRICS: Section = Section {
 pub(super) static TENANT: Section = Section {
     doc: "Tenants: peers whose inner networks belong together, apart from every other tenant's.",
     keys: &[
-        required("name", NAME, "Name; what names no tenant belongs to `default`."),
+        required(
+            "name",
+            NAME,
+            "Name; what names no tenant belongs to `default`.",
+        ),
         optional(
             "interface",
             Kind::Text("the name of an interface, at most 15 octets"),
@@ -192,7 +244,10 @@ pub(super) static TENANT: Section = Section {
         ),
         optional(
             "mtu",
-            Kind::Count { min: 576, max: 9000 },
+            Kind::Count {
+                min: 576,
+                max: 9000,
+            },
             "1400",
             "MTU of the TUN interface.",
         ),
@@ -222,8 +277,17 @@ pub(super) static IKE_POLICY: Section = Section {
           address. A policy that names the address is preferred.",
     keys: &[
         required("name", NAME, "Name."),
-        optional("local", ADDRESSES, "every one", "Our addresses that the policy is for."),
-        required("proposals", IKE_PROPOSALS, "Accepted proposals, the best first."),
+        optional(
+            "local",
+            ADDRESSES,
+            "every one",
+            "Our addresses that the policy is for.",
+        ),
+        required(
+            "proposals",
+            IKE_PROPOSALS,
+            "Accepted proposals, the best first.",
+        ),
     ],
 };
 
@@ -231,7 +295,12 @@ pub(super) static TEMPLATE: Section = Section {
     doc: "What the peers of one kind share.",
     keys: &[
         required("name", NAME, "Name."),
-        optional("tenant", Kind::Text("the name of a tenant"), "`default`", "Tenant of its tunnels."),
+        optional(
+            "tenant",
+            Kind::Text("the name of a tenant"),
+            "`default`",
+            "Tenant of its tunnels.",
+        ),
         optional(
             "local_identity",
             Kind::Text("an identity: an address, a name, user@domain or @#hexadecimal"),
@@ -263,7 +332,12 @@ pub(super) static TEMPLATE: Section = Section {
             "20s",
             "Interval of NAT keepalives where we are behind a NAT.",
         ),
-        optional("retransmission", Kind::Table(&RETRANSMISSION), "all defaults", RETRANSMISSION.doc),
+        optional(
+            "retransmission",
+            Kind::Table(&RETRANSMISSION),
+            "all defaults",
+            RETRANSMISSION.doc,
+        ),
         optional(
             "allow_any_route",
             Kind::Flag,
@@ -272,12 +346,20 @@ pub(super) static TEMPLATE: Section = Section {
         ),
         optional(
             "fragment_size",
-            Kind::Count { min: 576, max: 1280 },
+            Kind::Count {
+                min: 576,
+                max: 1280,
+            },
             "1280",
             "Our IKE messages are fragmented (RFC 7383) above this size of the IP packet.",
         ),
         required("children", Kind::Tables(&CHILD), CHILD.doc),
-        optional("initiate", Kind::Table(&INITIATE), "wait for the peer", INITIATE.doc),
+        optional(
+            "initiate",
+            Kind::Table(&INITIATE),
+            "wait for the peer",
+            INITIATE.doc,
+        ),
     ],
 };
 
@@ -289,8 +371,17 @@ pub(super) static DPD: Section = Section {
             Kind::Choice(&["on-demand", "periodic"]),
             "`on-demand`: only before an ESP packet is sent and nothing came for the interval.",
         ),
-        required("interval", seconds(10, 3600), "Interval; it must exceed `retry`."),
-        optional("retry", seconds(2, 60), "5s", "Interval of the retransmissions of a probe."),
+        required(
+            "interval",
+            seconds(10, 3600),
+            "Interval; it must exceed `retry`.",
+        ),
+        optional(
+            "retry",
+            seconds(2, 60),
+            "5s",
+            "Interval of the retransmissions of a probe.",
+        ),
         optional(
             "retries",
             Kind::Count { min: 1, max: 10 },
@@ -305,7 +396,11 @@ pub(super) static RETRANSMISSION: Section = Section {
     keys: &[
         optional(
             "initial",
-            Kind::Duration { min: 100, max: 60 * SECOND, off: false },
+            Kind::Duration {
+                min: 100,
+                max: 60 * SECOND,
+                off: false,
+            },
             "1s",
             "First interval.",
         ),
@@ -317,7 +412,11 @@ pub(super) static RETRANSMISSION: Section = Section {
         ),
         optional(
             "max",
-            Kind::Duration { min: 100, max: 600 * SECOND, off: false },
+            Kind::Duration {
+                min: 100,
+                max: 600 * SECOND,
+                off: false,
+            },
             "30s",
             "No interval is longer.",
         ),
@@ -353,13 +452,20 @@ pub(super) static CHILD: Section = Section {
         ),
         optional(
             "lifetime",
-            Kind::Duration { min: 120 * SECOND, max: 30 * DAY, off: true },
+            Kind::Duration {
+                min: 120 * SECOND,
+                max: 30 * DAY,
+                off: true,
+            },
             "1h",
             "How long a Child SA may live.",
         ),
         optional(
             "lifetime_bytes",
-            Kind::Count { min: 1 << 20, max: 1 << 50 },
+            Kind::Count {
+                min: 1 << 20,
+                max: 1 << 50,
+            },
             "no limit",
             "How many bytes a Child SA may carry in either direction.",
         ),
@@ -371,7 +477,10 @@ pub(super) static CHILD: Section = Section {
         ),
         optional(
             "replay_window",
-            Kind::Count { min: 0, max: 65_536 },
+            Kind::Count {
+                min: 0,
+                max: 65_536,
+            },
             "4096",
             "Anti-replay window in packets: 64 to 65536, or 0 for none.",
         ),
@@ -386,7 +495,11 @@ pub(super) static INITIATE: Section = Section {
             Kind::Text("an address such as 198.51.100.1 or 198.51.100.1:500"),
             "The peer's address; the port is 500 where none is given.",
         ),
-        required("identity", Kind::Text("an identity"), "The identity that the peer must prove."),
+        required(
+            "identity",
+            Kind::Text("an identity"),
+            "The identity that the peer must prove.",
+        ),
         SECRET,
         SECRET_ENV,
         SECRET_FILE,
@@ -401,9 +514,23 @@ pub(super) static PAD_SECRET: Section = Section {
             Kind::Text("an identity, *.suffix, *@domain, a network or any"),
             "Identities that the entry is for.",
         ),
-        required("template", Kind::Text("the name of a template"), "Where it leads to."),
-        optional("local", ADDRESSES, "every one", "Our addresses that the entry is for."),
-        optional("networks", NETWORKS, "every one", "The peer's outer addresses that it is for."),
+        required(
+            "template",
+            Kind::Text("the name of a template"),
+            "Where it leads to.",
+        ),
+        optional(
+            "local",
+            ADDRESSES,
+            "every one",
+            "Our addresses that the entry is for.",
+        ),
+        optional(
+            "networks",
+            NETWORKS,
+            "every one",
+            "The peer's outer addresses that it is for.",
+        ),
         SECRET,
         SECRET_ENV,
         SECRET_FILE,

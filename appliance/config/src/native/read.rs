@@ -21,13 +21,21 @@ pub(crate) fn read(text: &str, report: &mut Report) -> Option<Document> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let source = Source::new(text, report);
     for error in &errors {
-        let place = error.span().map_or(Place::default(), |span| source.place(&span));
+        let place = error
+            .span()
+            .map_or(Place::default(), |span| source.place(&span));
         source.add(Problem::new(place, "", error.message().replace('\n', ", ")));
     }
     if !errors.is_empty() {
         return None;
     }
-    let root = Table::new(&source, root.get_ref(), &ROOT, String::new(), Place::default());
+    let root = Table::new(
+        &source,
+        root.get_ref(),
+        &ROOT,
+        String::new(),
+        Place::default(),
+    );
     Some(document(&root))
 }
 
@@ -35,12 +43,21 @@ fn document(root: &Table<'_, '_>) -> Document {
     Document {
         shards: root.count("shards"),
         listen: root.table("listen").map(|t| listen(&t)).unwrap_or_default(),
-        admission: root.table("admission").map(|t| admission(&t)).unwrap_or_default(),
-        metrics: root.table("metrics").and_then(|t| t.parsed("listen", from_str::<SocketAddr>)),
+        admission: root
+            .table("admission")
+            .map(|t| admission(&t))
+            .unwrap_or_default(),
+        metrics: root
+            .table("metrics")
+            .and_then(|t| t.parsed("listen", from_str::<SocketAddr>)),
         tenants: root.tables("tenants").iter().map(tenant).collect(),
         ike_policies: root.tables("ike_policies").iter().map(ike_policy).collect(),
         templates: root.tables("templates").iter().map(template).collect(),
-        secrets: root.tables("secrets").iter().filter_map(pad_secret).collect(),
+        secrets: root
+            .tables("secrets")
+            .iter()
+            .filter_map(pad_secret)
+            .collect(),
     }
 }
 
@@ -58,7 +75,9 @@ fn value<T>(at: Option<At<T>>) -> Option<T> {
 
 /// The name of a table; where it is missing, which is reported already, none.
 fn name(table: &Table<'_, '_>) -> At<String> {
-    table.text("name").unwrap_or_else(|| At::new(table.place(), String::new()))
+    table
+        .text("name")
+        .unwrap_or_else(|| At::new(table.place(), String::new()))
 }
 
 fn listen(table: &Table<'_, '_>) -> Listen {
@@ -92,7 +111,9 @@ fn tenant(table: &Table<'_, '_>) -> Tenant {
 
 /// A network; a single address is the network of it alone.
 fn network(text: &str) -> Result<IpNet, Wrong> {
-    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let net = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     net.map(|n| n.trunc()).map_err(|_| Wrong::default())
 }
 
@@ -131,10 +152,26 @@ fn template(table: &Table<'_, '_>) -> Template {
 fn dpd(table: &Table<'_, '_>) -> Option<Dpd> {
     let mode = table.choice("mode");
     let interval = table.duration("interval");
-    let (retry, retries) = (value(table.duration("retry")), value(table.count("retries")));
-    let mode = if mode? == 0 { DpdMode::OnDemand } else { DpdMode::Periodic };
-    let At { place, value: interval } = interval?;
-    Some(Dpd { place, mode, interval, retry, retries })
+    let (retry, retries) = (
+        value(table.duration("retry")),
+        value(table.count("retries")),
+    );
+    let mode = if mode? == 0 {
+        DpdMode::OnDemand
+    } else {
+        DpdMode::Periodic
+    };
+    let At {
+        place,
+        value: interval,
+    } = interval?;
+    Some(Dpd {
+        place,
+        mode,
+        interval,
+        retry,
+        retries,
+    })
 }
 
 fn retransmission(table: &Table<'_, '_>) -> Retransmission {
@@ -166,7 +203,11 @@ fn initiate(table: &Table<'_, '_>) -> Option<Initiate> {
     let remote = table.parsed("remote", peer_address);
     let identity = table.parsed("identity", identity);
     let secret = secret(table);
-    Some(Initiate { remote: remote?, identity: identity?, secret: secret? })
+    Some(Initiate {
+        remote: remote?,
+        identity: identity?,
+        secret: secret?,
+    })
 }
 
 fn peer_address(text: &str) -> Result<SocketAddr, Wrong> {
@@ -188,18 +229,32 @@ fn pad_secret(table: &Table<'_, '_>) -> Option<PadSecret> {
     let local = table.list("local", from_str::<IpAddr>);
     let networks = values(table.list("networks", network));
     let secret = secret(table);
-    Some(PadSecret { identity: identity?, template: template?, local, networks, secret: secret? })
+    Some(PadSecret {
+        identity: identity?,
+        template: template?,
+        local,
+        networks,
+        secret: secret?,
+    })
 }
 
 /// Exactly one of `secret`, `secret_env` and `secret_file`.
 fn secret(table: &Table<'_, '_>) -> Option<At<SecretSource>> {
     let inline = table.parsed("secret", |text| {
-        parse_secret(text).map(SecretSource::Inline).map_err(|why| why.to_owned().into())
+        parse_secret(text)
+            .map(SecretSource::Inline)
+            .map_err(|why| why.to_owned().into())
     });
-    let env = table.parsed("secret_env", |name| Ok(SecretSource::Reference(format!("env:{name}"))));
-    let file =
-        table.parsed("secret_file", |path| Ok(SecretSource::Reference(format!("file:{path}"))));
-    let given = ["secret", "secret_env", "secret_file"].iter().filter(|k| table.has(k)).count();
+    let env = table.parsed("secret_env", |name| {
+        Ok(SecretSource::Reference(format!("env:{name}")))
+    });
+    let file = table.parsed("secret_file", |path| {
+        Ok(SecretSource::Reference(format!("file:{path}")))
+    });
+    let given = ["secret", "secret_env", "secret_file"]
+        .iter()
+        .filter(|k| table.has(k))
+        .count();
     if given != 1 {
         let message = match given {
             0 => "one of `secret`, `secret_env` and `secret_file` must be there",
@@ -214,7 +269,9 @@ fn secret(table: &Table<'_, '_>) -> Option<At<SecretSource>> {
 fn identity(text: &str) -> Result<Identity, Wrong> {
     // A `*` would be taken literally, and no peer calls itself so.
     let literal = !text.contains('*');
-    Identity::parse(text).filter(|_| literal).ok_or_else(Wrong::default)
+    Identity::parse(text)
+        .filter(|_| literal)
+        .ok_or_else(Wrong::default)
 }
 
 fn selector(text: &str) -> Result<TrafficSelector, Wrong> {
@@ -247,5 +304,8 @@ fn keywords() -> impl Iterator<Item = &'static str> {
     let integ = Integ::ALL.into_iter().map(Integ::keyword);
     let prf = Prf::ALL.into_iter().map(Prf::keyword);
     let ke = KeyExchange::ALL.into_iter().map(KeyExchange::keyword);
-    encr.chain(integ).chain(prf).chain(ke).chain(["esn", "noesn"])
+    encr.chain(integ)
+        .chain(prf)
+        .chain(ke)
+        .chain(["esn", "noesn"])
 }

@@ -6,16 +6,26 @@ use serde_json::{Map, Value, json};
 /// The schema, in draft 2020-12.
 pub(crate) fn schema() -> String {
     let mut root = section(&ROOT);
-    root.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+    root.insert(
+        "$schema".into(),
+        json!("https://json-schema.org/draft/2020-12/schema"),
+    );
     root.insert("title".into(), json!("Hawser"));
     format!("{:#}\n", Value::Object(root))
 }
 
 fn section(section: &Section) -> Map<String, Value> {
-    let properties: Map<String, Value> =
-        section.keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
-    let required: Vec<&str> =
-        section.keys.iter().filter(|k| k.need == Need::Required).map(|k| k.name).collect();
+    let properties: Map<String, Value> = section
+        .keys
+        .iter()
+        .map(|key| (key.name.to_owned(), property(key)))
+        .collect();
+    let required: Vec<&str> = section
+        .keys
+        .iter()
+        .filter(|k| k.need == Need::Required)
+        .map(|k| k.name)
+        .collect();
     let mut object = Map::new();
     object.insert("type".into(), json!("object"));
     object.insert("description".into(), json!(section.doc));
@@ -51,7 +61,11 @@ fn kind(kind: &Kind) -> Value {
         Kind::Flag => json!({"type": "boolean"}),
         Kind::Count { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Kind::Duration { min, max, off } => {
-            let pattern = if *off { "^([0-9]+(ms|s|m|h|d)?|off)$" } else { "^[0-9]+(ms|s|m|h|d)?$" };
+            let pattern = if *off {
+                "^([0-9]+(ms|s|m|h|d)?|off)$"
+            } else {
+                "^[0-9]+(ms|s|m|h|d)?$"
+            };
             json!({"anyOf": [
                 {"type": "integer", "minimum": min.div_ceil(1000), "maximum": max / 1000},
                 {"type": "string", "pattern": pattern},

@@ -18,16 +18,29 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(super) fn new(text: &'a str, report: &'a mut Report) -> Self {
-        let line_starts =
-            std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect();
-        Self { text, line_starts, report: RefCell::new(report) }
+        let line_starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(i, _)| i + 1))
+            .collect();
+        Self {
+            text,
+            line_starts,
+            report: RefCell::new(report),
+        }
     }
 
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
-        let line = self.line_starts.partition_point(|start| *start <= span.start);
-        let start = line.checked_sub(1).and_then(|i| self.line_starts.get(i)).copied();
+        let line = self
+            .line_starts
+            .partition_point(|start| *start <= span.start);
+        let start = line
+            .checked_sub(1)
+            .and_then(|i| self.line_starts.get(i))
+            .copied();
         let before = self.text.get(start.unwrap_or(0)..span.start).unwrap_or("");
-        Place { line, column: before.chars().count() + 1 }
+        Place {
+            line,
+            column: before.chars().count() + 1,
+        }
     }
 
     pub(super) fn add(&self, problem: Problem) {
@@ -44,7 +57,10 @@ pub(super) struct Wrong {
 
 impl From<String> for Wrong {
     fn from(message: String) -> Self {
-        Self { message: Some(message), suggestion: None }
+        Self {
+            message: Some(message),
+            suggestion: None,
+        }
     }
 }
 
@@ -66,7 +82,13 @@ impl<'a, 'i> Table<'a, 'i> {
         path: String,
         place: Place,
     ) -> Self {
-        let table = Self { source, entries, section, path, place };
+        let table = Self {
+            source,
+            entries,
+            section,
+            path,
+            place,
+        };
         for key in entries.keys() {
             let name = key.get_ref().as_ref();
             if !section.keys.iter().any(|k| k.name == name) {
@@ -98,7 +120,11 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
     }
 
     fn get(&self, name: &str) -> Option<(&'static Key, Place, &'a DeValue<'i>)> {
@@ -108,11 +134,16 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     fn wrong(&self, place: Place, name: &str, message: String) {
-        self.source.add(Problem::new(place, self.path_of(name), message));
+        self.source
+            .add(Problem::new(place, self.path_of(name), message));
     }
 
     fn wrong_type(&self, place: Place, name: &str, want: &str, value: &DeValue<'_>) {
-        self.wrong(place, name, format!("expected {want}, found {}", value.type_str()));
+        self.wrong(
+            place,
+            name,
+            format!("expected {want}, found {}", value.type_str()),
+        );
     }
 
     /// A string.
@@ -178,10 +209,16 @@ impl<'a, 'i> Table<'a, 'i> {
         }
         match read(text) {
             Ok(read) => Some(At::new(place, read)),
-            Err(Wrong { message, suggestion }) => {
+            Err(Wrong {
+                message,
+                suggestion,
+            }) => {
                 let message = message.unwrap_or_else(|| format!("`{text}` is not {what}"));
                 let problem = Problem::new(place, self.path_of(name), message);
-                self.source.add(Problem { suggestion, ..problem });
+                self.source.add(Problem {
+                    suggestion,
+                    ..problem
+                });
                 None
             }
         }
@@ -201,7 +238,8 @@ impl<'a, 'i> Table<'a, 'i> {
         if index.is_none() {
             let message = format!("`{text}` is none of `{}`", words.join("`, `"));
             let problem = Problem::new(place, self.path_of(name), message);
-            self.source.add(problem.suggest(text, words.iter().copied()));
+            self.source
+                .add(problem.suggest(text, words.iter().copied()));
         }
         index
     }
@@ -228,7 +266,11 @@ impl<'a, 'i> Table<'a, 'i> {
         let number = unsigned(integer).filter(|n| (min..=max).contains(n));
         let number = number.and_then(|n| T::try_from(n).ok());
         if number.is_none() {
-            self.wrong(place, name, format!("{integer} is not between {min} and {max}"));
+            self.wrong(
+                place,
+                name,
+                format!("{integer} is not between {min} and {max}"),
+            );
         }
         number.map(|n| At::new(place, n))
     }
@@ -249,7 +291,11 @@ impl<'a, 'i> Table<'a, 'i> {
             }
         };
         let Some(duration) = duration else {
-            self.wrong(place, name, "not a duration such as \"20s\", \"5m\" or 20".into());
+            self.wrong(
+                place,
+                name,
+                "not a duration such as \"20s\", \"5m\" or 20".into(),
+            );
             return None;
         };
         let (min, max) = (Duration::from_millis(min), Duration::from_millis(max));
@@ -273,10 +319,21 @@ impl<'a, 'i> Table<'a, 'i> {
             return None;
         };
         let Some(entries) = value.as_table() else {
-            self.wrong_type(place, name, &format!("a table `[{}]`", self.path_of(name)), value);
+            self.wrong_type(
+                place,
+                name,
+                &format!("a table `[{}]`", self.path_of(name)),
+                value,
+            );
             return None;
         };
-        Some(Table::new(self.source, entries, section, self.path_of(name), place))
+        Some(Table::new(
+            self.source,
+            entries,
+            section,
+            self.path_of(name),
+            place,
+        ))
     }
 
     /// An array of tables; without the key none.
@@ -299,7 +356,13 @@ impl<'a, 'i> Table<'a, 'i> {
             let place = self.source.place(&item.span());
             match item.get_ref().as_table() {
                 Some(entries) => {
-                    tables.push(Table::new(self.source, entries, section, path.clone(), place));
+                    tables.push(Table::new(
+                        self.source,
+                        entries,
+                        section,
+                        path.clone(),
+                        place,
+                    ));
                 }
                 None => self.wrong_type(place, name, "a table", item.get_ref()),
             }

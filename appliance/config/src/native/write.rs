@@ -29,9 +29,18 @@ pub(crate) fn write(document: &Document, notes: &[Note]) -> String {
         out.text("listen", &metrics.value);
     }
     document.tenants.iter().for_each(|t| tenant(&mut out, t));
-    document.ike_policies.iter().for_each(|p| ike_policy(&mut out, p));
-    document.templates.iter().for_each(|t| template(&mut out, t));
-    document.secrets.iter().for_each(|s| pad_secret(&mut out, s));
+    document
+        .ike_policies
+        .iter()
+        .for_each(|p| ike_policy(&mut out, p));
+    document
+        .templates
+        .iter()
+        .for_each(|t| template(&mut out, t));
+    document
+        .secrets
+        .iter()
+        .for_each(|s| pad_secret(&mut out, s));
     out.text
 }
 
@@ -48,7 +57,10 @@ impl Toml {
     }
 
     fn comment(&mut self, text: &str) {
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         self.line(&format!("# {text}"));
     }
 
@@ -130,10 +142,16 @@ fn admission(out: &mut Toml, admission: &Admission) {
 fn tenant(out: &mut Toml, tenant: &Tenant) {
     out.header("[[tenants]]");
     out.text("name", &tenant.name.value);
-    out.entry("interface", tenant.interface.as_ref().map(|at| quoted(&at.value)));
+    out.entry(
+        "interface",
+        tenant.interface.as_ref().map(|at| quoted(&at.value)),
+    );
     out.entry("mtu", tenant.mtu);
     out.texts("addresses", &tenant.addresses);
-    out.entry("namespace", tenant.namespace.as_ref().map(|at| quoted(&at.value)));
+    out.entry(
+        "namespace",
+        tenant.namespace.as_ref().map(|at| quoted(&at.value)),
+    );
     out.texts("protected", &tenant.protected);
 }
 
@@ -147,18 +165,30 @@ fn ike_policy(out: &mut Toml, policy: &IkePolicy) {
 fn template(out: &mut Toml, template: &Template) {
     out.header("[[templates]]");
     out.text("name", &template.name.value);
-    out.entry("tenant", template.tenant.as_ref().map(|at| quoted(&at.value)));
-    let identity = template.local_identity.as_ref().and_then(|at| identity_text(&at.value));
+    out.entry(
+        "tenant",
+        template.tenant.as_ref().map(|at| quoted(&at.value)),
+    );
+    let identity = template
+        .local_identity
+        .as_ref()
+        .and_then(|at| identity_text(&at.value));
     out.entry("local_identity", identity.map(|text| quoted(&text)));
     out.texts("ike_proposals", values(&template.ike_proposals));
-    lifetimes(out, &template.ike_lifetimes, ["ike_lifetime", "", "ike_rekey_margin"]);
+    lifetimes(
+        out,
+        &template.ike_lifetimes,
+        ["ike_lifetime", "", "ike_rekey_margin"],
+    );
     out.limit("nat_keepalive", template.nat_keepalive);
     out.entry("allow_any_route", template.allow_any_route);
     out.entry("fragment_size", template.fragment_size);
     if let Some(settings) = &template.dpd {
         dpd(out, settings);
     }
-    out.table("[templates.retransmission]", |out| retransmission(out, &template.retransmission));
+    out.table("[templates.retransmission]", |out| {
+        retransmission(out, &template.retransmission)
+    });
     if let Some(settings) = &template.initiate {
         initiate(out, settings);
     }
@@ -193,7 +223,10 @@ fn retransmission(out: &mut Toml, settings: &Retransmission) {
 fn initiate(out: &mut Toml, initiate: &Initiate) {
     out.header("[templates.initiate]");
     out.text("remote", &initiate.remote.value);
-    out.entry("identity", identity_text(&initiate.identity.value).map(|text| quoted(&text)));
+    out.entry(
+        "identity",
+        identity_text(&initiate.identity.value).map(|text| quoted(&text)),
+    );
     out.secret(&initiate.secret.value);
 }
 
@@ -203,13 +236,23 @@ fn child(out: &mut Toml, child: &Child) {
     out.texts("proposals", values(&child.proposals));
     out.texts("local", values(&child.local));
     out.texts("remote", values(&child.remote));
-    lifetimes(out, &child.lifetimes, ["lifetime", "lifetime_bytes", "rekey_margin"]);
-    out.entry("replay_window", child.replay_window.as_ref().map(|at| at.value));
+    lifetimes(
+        out,
+        &child.lifetimes,
+        ["lifetime", "lifetime_bytes", "rekey_margin"],
+    );
+    out.entry(
+        "replay_window",
+        child.replay_window.as_ref().map(|at| at.value),
+    );
 }
 
 fn pad_secret(out: &mut Toml, secret: &PadSecret) {
     out.header("[[secrets]]");
-    out.entry("identity", pattern_text(&secret.identity.value).map(|text| quoted(&text)));
+    out.entry(
+        "identity",
+        pattern_text(&secret.identity.value).map(|text| quoted(&text)),
+    );
     out.text("template", &secret.template.value);
     out.texts("local", values(&secret.local));
     out.texts("networks", &secret.networks);

@@ -15,7 +15,7 @@ fn endpoint(n: u16) -> SocketAddr {
 
 fn claim(directory: &Directory, device: u64, name: &str, at: SocketAddr, selectors: &[&str]) {
     let selectors = selectors.iter().map(|s| ts(s)).collect();
-    claim_parsed(directory, device, name, at, selectors);
+    claim_parsed(directory, device, name, at, selectors, true);
 }
 
 fn claim_parsed(
@@ -24,6 +24,7 @@ fn claim_parsed(
     name: &str,
     endpoint: SocketAddr,
     selectors: Vec<TrafficSelector>,
+    alive: bool,
 ) {
     directory.answer(DirectoryRequest::Claim {
         device: DeviceId(device),
@@ -32,6 +33,7 @@ fn claim_parsed(
         identity: Identity::Fqdn(name.into()),
         endpoint,
         selectors,
+        alive,
     });
 }
 
@@ -88,7 +90,24 @@ fn a_claim_replaces_and_an_empty_one_ends() {
     assert!(locate(&d, "a", endpoint(2), &[ts("0.0.0.0/0")]).0.is_empty());
     let book = d.tenants.get(&TENANT).unwrap();
     assert!(book.devices.is_empty() && book.numbers.is_empty() && book.identities.is_empty());
-    assert!(book.claims.is_empty());
+    assert!(book.claims.alive.is_empty() && book.claims.remembered.is_empty());
+}
+
+#[test]
+fn one_that_is_alive_is_not_left_out_for_those_remembered() {
+    let d = Directory::default();
+    for n in 0..1_000u64 {
+        claim_parsed(&d, n, "old", endpoint(7), vec![ts("10.1.0.0/24")], false);
+    }
+    claim(&d, 5_000, "holder", endpoint(8), &["10.1.0.128/25"]);
+    claim(&d, 5_001, "old", endpoint(7), &["10.1.0.0/25"]);
+    let (_, others) = locate(&d, "new", endpoint(9), &[ts("10.1.0.0/24")]);
+    assert_eq!(others.iter().filter(|l| l.alive).map(|l| l.device.0).sum::<u64>(), 10_001);
+    let (same, _) = locate(&d, "old", endpoint(7), &[ts("10.9.0.0/24")]);
+    assert_eq!((same[0].device.0, same[0].alive, same.len()), (5_001, true, 4));
+    claim_parsed(&d, 5_000, "holder", endpoint(8), vec![ts("10.1.0.128/25")], false);
+    let (_, others) = locate(&d, "new", endpoint(9), &[ts("10.1.0.128/25")]);
+    assert!(others.iter().all(|l| !l.alive), "it went down");
 }
 
 #[test]
@@ -167,7 +186,7 @@ proptest! {
     #[test]
     fn answers_as_a_walk_through_every_device_does(
         steps in prop::collection::vec(
-            (0u64..12, 0u8..3, 0u16..4, prop::collection::vec(selector(), 0..4)),
+            (0u64..12, 0u8..3, 0u16..4, prop::collection::vec(selector(), 0..4), any::<bool>()),
             1..40,
         ),
         name in 0u8..3,
@@ -176,18 +195,24 @@ proptest! {
     ) {
         let d = Directory::default();
         let mut model = Model::new();
-        for (device, name, at, selectors) in steps {
-            claim_parsed(&d, device, &name.to_string(), endpoint(at), selectors.clone());
+        let mut living = BTreeSet::new();
+        for (device, name, at, selectors, alive) in steps {
+            claim_parsed(&d, device, &name.to_string(), endpoint(at), selectors.clone(), alive);
             model.remove(&device);
             if !selectors.is_empty() {
                 model.insert(device, (name, at, selectors));
+                living.remove(&device);
+                if alive {
+                    living.insert(device);
+                }
             }
         }
         let (same, others) = locate(&d, &name.to_string(), endpoint(at), &asked);
-        for (got, want) in [(&same, 0), (&others, 1)] {
+        for (found, want) in [(&same, 0), (&others, 1)] {
             let want = &naive(&model, name, at, &asked)[want];
-            let got = devices(got);
+            let got = devices(found);
             prop_assert_eq!(got.len(), want.len().min(LIMIT));
+            prop_assert!(found.iter().all(|l| l.alive == living.contains(&l.device.0)));
             prop_assert!(got.iter().all(|g| want.contains(g)), "{:?} not of {:?}", got, want);
             prop_assert_eq!(got.iter().collect::<BTreeSet<_>>().len(), got.len());
         }

@@ -101,7 +101,9 @@ proptest! {
     }
 
     #[test]
-    fn authentic_rubbish_is_refused_or_opened(text in almost_ip(), pad: u8, next: u8, ecn: u8) {
+    fn authentic_rubbish_is_refused_or_opened(mut text in almost_ip(), pad: u8, next: u8, ecn: u8) {
+        // The sealer takes whole words only.
+        text.resize((text.len() + 2).next_multiple_of(4) - 2, 0);
         let mut sa = inbound(&["0.0.0.0/0", "::/0"], &["0.0.0.0/0", "::/0"]);
         for next in [next, 4, 41, 59] {
             for pad in [pad, 0] {

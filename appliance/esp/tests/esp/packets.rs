@@ -4,8 +4,8 @@ use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use hawser_esp::Ecn;
 use std::net::{IpAddr, SocketAddr};
 
-/// A UDP packet over IPv4 or IPv6, as the addresses are.
-pub fn udp(source: &str, destination: &str, payload: usize) -> Vec<u8> {
+/// A UDP packet over IPv4 or IPv6, as the addresses are; without DF.
+pub(crate) fn udp(source: &str, destination: &str, payload: usize) -> Vec<u8> {
     let (source, destination) = (socket(source), socket(destination));
     let builder = match (source.ip(), destination.ip()) {
         (IpAddr::V4(a), IpAddr::V4(b)) => PacketBuilder::ipv4(a.octets(), b.octets(), 20),
@@ -18,6 +18,9 @@ pub fn udp(source: &str, destination: &str, payload: usize) -> Vec<u8> {
         .udp(source.port(), destination.port())
         .write(&mut packet, &payload)
         .unwrap();
+    if packet[0] == 0x45 {
+        set_v4_fragment(&mut packet, 0);
+    }
     packet
 }
 
@@ -26,7 +29,7 @@ fn socket(text: &str) -> SocketAddr {
 }
 
 /// Sets the ECN field; IPv4's checksum is made anew.
-pub fn set_ecn(packet: &mut [u8], ecn: Ecn) {
+pub(crate) fn set_ecn(packet: &mut [u8], ecn: Ecn) {
     match packet[0] >> 4 {
         4 => packet[1] = packet[1] & !3 | ecn.bits(),
         _ => packet[1] = packet[1] & !0x30 | ecn.bits() << 4,
@@ -35,7 +38,7 @@ pub fn set_ecn(packet: &mut [u8], ecn: Ecn) {
 }
 
 /// The ECN field, read by hand.
-pub fn ecn(packet: &[u8]) -> u8 {
+pub(crate) fn ecn(packet: &[u8]) -> u8 {
     match packet[0] >> 4 {
         4 => packet[1] & 3,
         _ => packet[1] >> 4 & 3,
@@ -43,13 +46,13 @@ pub fn ecn(packet: &[u8]) -> u8 {
 }
 
 /// Sets the flags and the offset of an IPv4 header.
-pub fn set_v4_fragment(packet: &mut [u8], flags_and_offset: u16) {
+pub(crate) fn set_v4_fragment(packet: &mut [u8], flags_and_offset: u16) {
     packet[6..8].copy_from_slice(&flags_and_offset.to_be_bytes());
     set_v4_checksum(packet);
 }
 
 /// Makes the checksum of an IPv4 header, of IPv6 nothing.
-pub fn set_v4_checksum(packet: &mut [u8]) {
+pub(crate) fn set_v4_checksum(packet: &mut [u8]) {
     if packet[0] >> 4 == 4 {
         packet[10..12].fill(0);
         let sum = sum(&packet[..usize::from(packet[0] & 15) * 4]);
@@ -58,7 +61,7 @@ pub fn set_v4_checksum(packet: &mut [u8]) {
 }
 
 /// The Internet checksum by `etherparse`.
-pub fn sum(octets: &[u8]) -> u16 {
+pub(crate) fn sum(octets: &[u8]) -> u16 {
     etherparse::checksum::Sum16BitWords::new()
         .add_slice(octets)
         .ones_complement()
@@ -66,7 +69,7 @@ pub fn sum(octets: &[u8]) -> u16 {
 }
 
 /// Asserts every checksum of a packet that is not a later fragment.
-pub fn assert_checksums(packet: &[u8]) {
+pub(crate) fn assert_checksums(packet: &[u8]) {
     let sliced = SlicedPacket::from_ip(packet).unwrap();
     if let Some(NetSlice::Ipv4(v4)) = &sliced.net {
         let header = v4.header().to_header();

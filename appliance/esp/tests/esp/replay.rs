@@ -140,3 +140,19 @@ fn zero_and_the_ends_of_64_bits() {
     assert!(window.check(window.infer(5)).is_err());
     assert_eq!(window.infer(u32::MAX - 70), u64::from(u32::MAX - 70));
 }
+
+#[test]
+fn inference_turns_at_the_bottom_of_the_window() {
+    const SPAN: u64 = 1 << 32;
+    // The window in the middle of a span, at its very start, and across its boundary.
+    for highest in [5 * SPAN + 1000, 5 * SPAN + 63, 5 * SPAN + 62, 5 * SPAN + 10] {
+        let window = ReplayWindow::resume(64, highest);
+        let bottom = highest - 63;
+        assert_eq!(window.infer(bottom as u32), bottom, "{highest}");
+        assert_eq!(
+            window.infer((bottom - 1) as u32),
+            bottom - 1 + SPAN,
+            "{highest}"
+        );
+    }
+}

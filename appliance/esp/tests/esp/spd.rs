@@ -87,7 +87,7 @@ fn span(selector: &TrafficSelector) -> i128 {
     }
 }
 
-/// One of 64 addresses, so that much overlaps.
+/// One of 8 addresses, so that much overlaps.
 fn address(v6: bool, number: u8) -> IpAddr {
     if v6 {
         Ipv6Addr::from_bits(0xfd00 << 112 | u128::from(number)).into()
@@ -97,10 +97,14 @@ fn address(v6: bool, number: u8) -> IpAddr {
 }
 
 fn selector() -> impl Strategy<Value = TrafficSelector> {
+    prop_oneof![3 => random_selector(), 1 => Just(TrafficSelector::any_v4())]
+}
+
+fn random_selector() -> impl Strategy<Value = TrafficSelector> {
     let protocol = prop_oneof![2 => Just(0u8), 1 => Just(17), 1 => Just(6)];
     let ports = prop_oneof![3 => Just((0, u16::MAX)), 1 => Just((53, 53)), 1 => Just((50, 60))];
     let wide = any::<bool>();
-    (any::<bool>(), 0u8..64, 0u8..64, protocol, ports, wide).prop_map(
+    (any::<bool>(), 0u8..8, 0u8..8, protocol, ports, wide).prop_map(
         |(v6, a, b, protocol, ports, wide)| {
             let (start, end) = match (wide, v6) {
                 (true, true) => (
@@ -134,10 +138,10 @@ fn step() -> impl Strategy<Value = Step> {
     let handle = 0u32..12;
     let list = || prop::collection::vec(selector(), 0..3);
     prop_oneof![
-        3 => (handle.clone(), list(), list()).prop_map(Step::Insert),
+        6 => (handle.clone(), list(), list()).prop_map(Step::Insert),
         1 => handle.clone().prop_map(Step::Remove),
         1 => (handle.clone(), handle).prop_map(|(a, b)| Step::Replace(a, b)),
-        6 => (any::<bool>(), 0u8..64, 0u8..64, any::<bool>()).prop_map(|(v, a, b, p)| Step::Lookup(v, a, b, p)),
+        12 => (any::<bool>(), 0u8..8, 0u8..8, any::<bool>()).prop_map(|(v, a, b, p)| Step::Lookup(v, a, b, p)),
         1 => list().prop_map(Step::Overlaps),
     ]
 }
@@ -214,6 +218,13 @@ fn longest_prefix_then_narrowest_then_newest() {
         "the narrower source"
     );
     assert_eq!(lookup(&spd, "10.3.0.6:4000", "10.1.0.5:54"), Some('g'));
+    spd.insert('h', &ts(&["0.0.0.0/0[0/4000]"]), &ts(&["10.1.0.0/16"]));
+    spd.insert('i', &any, &ts(&["10.1.0.0/16"]));
+    assert_eq!(
+        lookup(&spd, from, "10.1.0.5:54"),
+        Some('h'),
+        "the fewer local ports"
+    );
 }
 
 #[test]

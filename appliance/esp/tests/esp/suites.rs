@@ -4,10 +4,10 @@ use hawser_crypto::{Encr, EspOpener, EspSealer, Integ};
 use hawser_esp::{InboundSa, OutboundSa, ReplayWindow};
 use hawser_policy::{Esn, TrafficSelector};
 
-pub const SPI: u32 = 0x0712_3456;
+pub(crate) const SPI: u32 = 0x0712_3456;
 
 /// Every combination of algorithms.
-pub fn all() -> Vec<(Encr, Option<Integ>)> {
+pub(crate) fn all() -> Vec<(Encr, Option<Integ>)> {
     let with_integ = |encr: Encr| Integ::ALL.map(|integ| (encr, Some(integ))).to_vec();
     Encr::ALL
         .into_iter()
@@ -28,17 +28,17 @@ fn keys(encr: Encr, integ: Option<Integ>) -> (Vec<u8>, Vec<u8>) {
     )
 }
 
-pub fn sealer(encr: Encr, integ: Option<Integ>) -> EspSealer {
+pub(crate) fn sealer(encr: Encr, integ: Option<Integ>) -> EspSealer {
     let (encr_key, integ_key) = keys(encr, integ);
     EspSealer::new(encr, integ, &encr_key, &integ_key).unwrap()
 }
 
-pub fn opener(encr: Encr, integ: Option<Integ>) -> EspOpener {
+pub(crate) fn opener(encr: Encr, integ: Option<Integ>) -> EspOpener {
     let (encr_key, integ_key) = keys(encr, integ);
     EspOpener::new(encr, integ, &encr_key, &integ_key).unwrap()
 }
 
-pub fn ts(texts: &[&str]) -> Vec<TrafficSelector> {
+pub(crate) fn ts(texts: &[&str]) -> Vec<TrafficSelector> {
     texts
         .iter()
         .map(|text| TrafficSelector::parse(text).unwrap())
@@ -46,7 +46,7 @@ pub fn ts(texts: &[&str]) -> Vec<TrafficSelector> {
 }
 
 /// An inbound SA for AES-GCM-128 with given selectors.
-pub fn inbound(local: &[&str], remote: &[&str]) -> InboundSa {
+pub(crate) fn inbound(local: &[&str], remote: &[&str]) -> InboundSa {
     let cipher = opener(Encr::AesGcm128, None);
     InboundSa::new(
         SPI,
@@ -59,12 +59,16 @@ pub fn inbound(local: &[&str], remote: &[&str]) -> InboundSa {
 }
 
 /// An outbound SA for AES-GCM-128.
-pub fn outbound() -> OutboundSa {
+pub(crate) fn outbound() -> OutboundSa {
     OutboundSa::new(SPI, sealer(Encr::AesGcm128, None), Esn::No, 1)
 }
 
 /// A pair that passes everything.
-pub fn pair((encr, integ): (Encr, Option<Integ>), esn: Esn, first: u64) -> (OutboundSa, InboundSa) {
+pub(crate) fn pair(
+    (encr, integ): (Encr, Option<Integ>),
+    esn: Esn,
+    first: u64,
+) -> (OutboundSa, InboundSa) {
     let any = ts(&["0.0.0.0/0", "::/0"]);
     let replay = ReplayWindow::default();
     (
@@ -74,7 +78,7 @@ pub fn pair((encr, integ): (Encr, Option<Integ>), esn: Esn, first: u64) -> (Outb
 }
 
 /// An AES-GCM-128 packet around any plaintext, padding and trailer given by the caller.
-pub fn seal_raw(seq: u32, text: &[u8]) -> Vec<u8> {
+pub(crate) fn seal_raw(seq: u32, text: &[u8]) -> Vec<u8> {
     let mut packet = [SPI.to_be_bytes(), seq.to_be_bytes()].concat();
     packet.extend([0; 8]);
     packet.extend(text);

@@ -1,9 +1,8 @@
 //! A Child SA that a request asks for: selected and narrowed.
 
 use crate::message::Message;
-use crate::payload::SaPayload;
 use crate::registry::NotifyType;
-use crate::select::{SelectedEsp, select_esp};
+use crate::select::{SelectedEsp, select_esp_for_group};
 use hawser_policy::{PeerTemplate, TrafficSelector};
 
 /// What we can give of what a request asks for. We are the responder of the exchange.
@@ -32,9 +31,10 @@ pub fn select(
     let (Some(sa), Some(ts_i), Some(ts_r)) = (request.sa(), request.ts_i(), request.ts_r()) else {
         return Err(NotifyType::InvalidSyntax);
     };
+    let group = request.ke().map(|ke| ke.group);
     let mut error = NotifyType::NoProposalChosen;
     for (child, settings) in template.children.iter().enumerate() {
-        let Some(selected) = select_esp(sa, &settings.proposals, with_ke) else {
+        let Some(selected) = select_esp_for_group(sa, &settings.proposals, with_ke, group) else {
             continue;
         };
         let local = TrafficSelector::narrow(ts_r, &settings.local);
@@ -59,9 +59,9 @@ pub fn select_rekey(
     let (Some(sa), Some(ts_i), Some(ts_r)) = (request.sa(), request.ts_i(), request.ts_r()) else {
         return Err(NotifyType::InvalidSyntax);
     };
-    let sa: &SaPayload = sa;
+    let group = request.ke().map(|ke| ke.group);
     let proposals = template.children.get(old.child).map_or(&[][..], |c| &c.proposals);
-    let selected = select_esp(sa, proposals, true).ok_or(NotifyType::NoProposalChosen)?;
+    let selected = select_esp_for_group(sa, proposals, true, group).ok_or(NotifyType::NoProposalChosen)?;
     let local = TrafficSelector::narrow(ts_r, &old.local);
     let remote = TrafficSelector::narrow(ts_i, &old.remote);
     if local.is_empty() || remote.is_empty() {

@@ -10,7 +10,7 @@ use crate::keymat::ChildKeys;
 use crate::message::Message;
 use crate::payload::{KePayload, Notify, Payload};
 use crate::registry::{ExchangeType, NotifyType, ProtocolId};
-use crate::select::{ConfirmedEsp, confirm_esp, esp_proposals_to_sa};
+use crate::select::{SelectedEsp, confirm_esp, esp_proposals_to_sa};
 use hawser_crypto::{KeyExchange, KePrivate};
 use hawser_flight::{CloseCause, HandshakeFailure, Lineage, Role};
 use hawser_policy::TrafficSelector;
@@ -54,7 +54,7 @@ pub(crate) struct ChildCollision {
 /// What the peer answered.
 #[derive(Debug)]
 pub(crate) struct ChildResponse {
-    confirmed: ConfirmedEsp,
+    confirmed: SelectedEsp,
     nonce: Vec<u8>,
     local: Vec<TrafficSelector>,
     remote: Vec<TrafficSelector>,

@@ -19,9 +19,9 @@ use child_offer::ChildOffer;
 use hawser_flight::CloseCause;
 
 pub(crate) use child_request::ChildAnswer;
-pub(crate) use child_response::{ChildCollision, ChildExchange};
+pub(crate) use child_response::ChildExchange;
 pub(crate) use rekey_request::RekeyAnswer;
-pub(crate) use rekey_response::{RekeyCollision, RekeyExchange};
+pub(crate) use rekey_response::RekeyExchange;
 
 /// Something to do as soon as the window is free.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

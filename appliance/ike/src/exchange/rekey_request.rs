@@ -9,8 +9,9 @@ use crate::keymat::{SaKeys, Seeds, skeyseed_rekey};
 use crate::message::Message;
 use crate::payload::{KePayload, Notify, Payload};
 use crate::registry::{ExchangeType, NotifyType};
-use crate::select::{SelectedIke, ike_proposals_of, select_ike, selected_ike_to_sa};
+use crate::select::{SelectedIke, select_ike, selected_ike_to_sa};
 use hawser_flight::{Event, HandshakeFailure, Lineage, Role};
+use hawser_policy::IkeProposal;
 use std::sync::Arc;
 
 /// A rekeyed IKE SA that the peer asked for, while its key exchange is under way.
@@ -56,7 +57,7 @@ impl IkeSa {
         let (Some(sa), Some(ke), Some(nonce)) = (request.sa(), request.ke(), request.nonce()) else {
             return Err(Notify::error(NotifyType::InvalidSyntax));
         };
-        let ours = ike_proposals_of(&self.template.ike_proposals, &self.keys.suite);
+        let ours = self.ike_proposals();
         let selected = select_ike(sa, &ours, Some(ke.group));
         let spi_i = selected.as_ref().and_then(|s| s.spi);
         let (Some(selected), Some(spi_i)) = (selected, spi_i.filter(|spi| *spi != 0)) else {
@@ -113,10 +114,21 @@ impl IkeSa {
                 ours.collision = Some(RekeyCollision { successor: local_spi, lowest_nonce });
                 self.out.push_back(Output::Event(Event::Collision { case: "rekey IKE SA, both" }));
             }
+            // Ours has won meanwhile: the peer deletes what it made.
+            _ if self.state != SaState::Established => {}
             _ => {
                 self.bequeath(local_spi);
                 self.expire_at = Some(env.now + REPLACED_WAIT);
             }
+        }
+    }
+
+    /// What a rekey is measured against: the template's proposals, else the suite in use.
+    pub(crate) fn ike_proposals(&self) -> Vec<IkeProposal> {
+        if self.template.ike_proposals.is_empty() {
+            vec![self.keys.suite.as_proposal()]
+        } else {
+            self.template.ike_proposals.clone()
         }
     }
 

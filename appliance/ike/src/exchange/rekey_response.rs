@@ -3,13 +3,13 @@
 use super::messages::error_of;
 use super::{Answering, Exchange, Task};
 use crate::algorithms::{ke_from_group, ke_group};
-use crate::ike_sa::{IkeSa, RETRY_WAIT};
+use crate::ike_sa::{IkeSa, REPLACED_WAIT, RETRY_WAIT};
 use crate::io::{Env, KeAnswer, KeRequest, Output, Token};
 use crate::keymat::Seeds;
 use crate::message::Message;
 use crate::payload::{KePayload, Payload};
 use crate::registry::{ExchangeType, NotifyType};
-use crate::select::{IkeSuite, confirm_ike, ike_proposals_of, ike_proposals_to_sa};
+use crate::select::{IkeSuite, confirm_ike, ike_proposals_to_sa};
 use hawser_crypto::{KePrivate, KeyExchange};
 use hawser_flight::{CloseCause, HandshakeFailure, Role};
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl IkeSa {
         match answer {
             // The peer's rekey was faster than our key pair.
             KeAnswer::Generated(_) if exchange.collision.is_some() => {
-                self.peers_rekey_stands(&exchange);
+                self.peers_rekey_stands(env, &exchange);
             }
             KeAnswer::Generated(Ok((private, public))) => {
                 exchange.private = Some(private);
@@ -94,7 +94,7 @@ impl IkeSa {
         exchange: Box<RekeyExchange>,
         public: Vec<u8>,
     ) {
-        let ours = ike_proposals_of(&self.template.ike_proposals, &self.keys.suite);
+        let ours = self.ike_proposals();
         let group = ke_group(exchange.method);
         let payloads = [
             Payload::Sa(ike_proposals_to_sa(&ours, Some(exchange.spi_i))),
@@ -130,7 +130,7 @@ impl IkeSa {
     }
 
     fn read_rekey_response(&self, response: &Message) -> Option<RekeyResponse> {
-        let ours = ike_proposals_of(&self.template.ike_proposals, &self.keys.suite);
+        let ours = self.ike_proposals();
         let confirmed = confirm_ike(response.sa()?, &ours)?;
         let spi_r = confirmed.spi.filter(|spi| *spi != 0)?;
         let nonce = response.nonce()?.to_vec();
@@ -159,9 +159,9 @@ impl IkeSa {
             self.enqueue(Task::DeleteIke(CloseCause::Rekeyed));
         } else {
             // Ours is the redundant one, and ours to delete (RFC 7296 2.8.1).
-            successor.begin_delete(CloseCause::RekeyCollision);
+            successor.delete(env, CloseCause::RekeyCollision);
             self.out.push_back(Output::Successor(Box::new(successor)));
-            self.peers_rekey_stands(exchange);
+            self.peers_rekey_stands(env, exchange);
         }
     }
 
@@ -175,9 +175,10 @@ impl IkeSa {
     }
 
     /// The SA that the peer made takes over; the peer deletes this one.
-    fn peers_rekey_stands(&mut self, exchange: &RekeyExchange) {
+    fn peers_rekey_stands(&mut self, env: &Env<'_>, exchange: &RekeyExchange) {
         if let Some(collision) = &exchange.collision {
             self.bequeath(collision.successor);
+            self.expire_at = Some(env.now + REPLACED_WAIT);
         }
     }
 
@@ -189,7 +190,7 @@ impl IkeSa {
         error: NotifyType,
     ) {
         if exchange.collision.is_some() {
-            return self.peers_rekey_stands(exchange);
+            return self.peers_rekey_stands(env, exchange);
         }
         match error {
             NotifyType::TemporaryFailure => self.defer(env, Task::RekeyIke, RETRY_WAIT),
@@ -197,7 +198,7 @@ impl IkeSa {
                 let wanted = response.notify(error).map(|n| n.data.as_slice());
                 let group = wanted.and_then(|d| <[u8; 2]>::try_from(d).ok());
                 let method = group.and_then(|g| ke_from_group(u16::from_be_bytes(g)));
-                let ours = ike_proposals_of(&self.template.ike_proposals, &self.keys.suite);
+                let ours = self.ike_proposals();
                 match method.filter(|m| ours.iter().any(|p| p.ke.contains(m))) {
                     Some(m) if m != exchange.method => self.begin_ike_rekey_with(env, m),
                     _ => self.ike_rekey_failed(env, exchange, HandshakeFailure::NoProposalChosen),
@@ -215,7 +216,7 @@ impl IkeSa {
     ) {
         self.refused(Role::Initiator, reason);
         if exchange.collision.is_some() {
-            self.peers_rekey_stands(exchange);
+            self.peers_rekey_stands(env, exchange);
         } else {
             self.defer(env, Task::RekeyIke, REFUSED_WAIT);
         }

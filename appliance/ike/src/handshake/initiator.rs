@@ -326,7 +326,7 @@ impl Initiator {
             suite: selected.suite,
             spi_r: response.header.spi_r,
             nonce_r: response.nonce()?.to_vec(),
-            nat: NatState::detect(response, &path),
+            nat: NatState::detect(response, &path, self.force_encapsulation),
             fragmentation: response.notify(NotifyType::FragmentationSupported).is_some(),
             datagram: datagram.to_vec(),
         };

@@ -6,6 +6,7 @@ use crate::auth::{SignedOctets, verify_shared_key_mac};
 use crate::exchange::child_offer::{self, ChildOffer};
 use crate::fragment::Reassembly;
 use crate::ike_sa::{HandshakeResult, IkeSa};
+use crate::iv::iv_source;
 use crate::io::{AuthRequest, ChildRequest, Env, KeRequest};
 use crate::keymat::{SaKeys, Seeds, skeyseed};
 use crate::message::Message;
@@ -112,7 +113,7 @@ impl Responder {
             spi_r: env.spis.ike_spi(env.rng),
             path,
             created: env.now,
-            nat: NatState::detect(request, &path),
+            nat: NatState::detect(request, &path, force_encapsulation),
             fragmentation: request.notify(NotifyType::FragmentationSupported).is_some(),
             force_encapsulation,
             nonce_i: nonce.to_vec(),
@@ -174,6 +175,11 @@ impl Responder {
     pub fn repeat_init(&self, datagram: &[u8]) -> Option<Vec<u8>> {
         let same = datagram == self.init_request && !self.init_response.is_empty();
         same.then(|| self.init_response.clone())
+    }
+
+    /// Whether its IKE_AUTH was answered with an error, and only the answer is kept.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.state, State::Refused(_))
     }
 
     /// Whether `datagram` is the request that began this half-open SA.
@@ -339,8 +345,9 @@ impl Responder {
             return AuthOutcome::Ignored(MessageError::BadExchange, Vec::new());
         };
         let head = header((self.spi_i, self.spi_r), ExchangeType::IkeAuth, 1, false, true);
-        // The first message under these keys: the IV counter begins at 0.
-        let mut iv = protect::iv_source(0, env.rng);
+        // The only message of ours under these keys: the IV counter begins, and ends, with it.
+        let mut counter = 0;
+        let mut iv = iv_source(&mut counter, env.rng);
         let payloads = [Payload::Notify(notify)];
         let answer = protect::seal(&head, &payloads, &keys.outbound, &mut iv, None);
         self.state = State::Refused(answer.clone());

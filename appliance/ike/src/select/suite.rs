@@ -37,7 +37,17 @@ impl IkeSuite {
         self.as_proposal().is_weak()
     }
 
-    fn as_proposal(&self) -> IkeProposal {
+    /// Whether `proposal` names all of its algorithms.
+    #[must_use]
+    pub fn is_allowed_by(&self, proposal: &IkeProposal) -> bool {
+        proposal.encr.contains(&self.encr)
+            && self.integ.is_none_or(|i| proposal.integ.contains(&i))
+            && proposal.prf.contains(&self.prf)
+            && proposal.ke.contains(&self.ke)
+    }
+
+    /// The proposal of these algorithms alone.
+    pub(crate) fn as_proposal(&self) -> IkeProposal {
         IkeProposal {
             encr: vec![self.encr],
             integ: Vec::from_iter(self.integ),

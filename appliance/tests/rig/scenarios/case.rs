@@ -30,8 +30,8 @@ const BRANCH_CHILD: [&str; 2] = ["dpd_action = restart", "close_action = start"]
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         scenario("case::two-branches-of-one-name", two_branches),
-        scenario("case::nat-rebind", nat_rebind),
-        scenario("case::stopped-branch", stopped_branch),
+        scenario("case::nat-rebind", nat_rebind).hawser_only(),
+        scenario("case::stopped-branch", stopped_branch).hawser_only(),
     ]
 }
 

@@ -2,9 +2,18 @@
 
 mod case;
 mod collision;
+mod cookie;
+mod fragmentation;
+mod hostile;
+mod ipv6;
 mod loss;
+mod metrics;
+mod mtu;
+mod overlap;
 mod recording;
 mod rekey;
+mod shutdown;
+mod spoof;
 mod suites;
 
 use std::time::Duration;
@@ -27,6 +36,15 @@ pub struct Scenario {
     pub name: String,
     /// What it does on a fresh rig.
     pub run: Box<dyn Fn(&Rig) -> Result<()> + Send>,
+    /// It says nothing with strongSwan in place of Hawser.
+    pub hawser_only: bool,
+}
+
+impl Scenario {
+    fn hawser_only(mut self) -> Self {
+        self.hawser_only = true;
+        self
+    }
 }
 
 /// One rekeying, begun by either end.
@@ -37,16 +55,25 @@ pub fn all() -> Vec<Scenario> {
     let files = [
         case::scenarios(),
         collision::scenarios(),
+        cookie::scenarios(),
+        fragmentation::scenarios(),
+        hostile::scenarios(),
+        ipv6::scenarios(),
         loss::scenarios(),
+        metrics::scenarios(),
+        mtu::scenarios(),
+        overlap::scenarios(),
         recording::scenarios(),
         rekey::scenarios(),
+        shutdown::scenarios(),
+        spoof::scenarios(),
         suites::scenarios(),
     ];
     files.into_iter().flatten().collect()
 }
 
 fn scenario(name: impl Into<String>, run: impl Fn(&Rig) -> Result<()> + Send + 'static) -> Scenario {
-    Scenario { name: name.into(), run: Box::new(run) }
+    Scenario { name: name.into(), run: Box::new(run), hawser_only: false }
 }
 
 /// Starts strongSwan at `branch`.
@@ -85,5 +112,5 @@ fn expect_one_each(headquarters: &Headquarters, strongswan: &StrongSwan, within:
 
 /// The two hosts that talk through the tunnel: the headquarters' and the branch's.
 fn inner<'a>(site: &Site, branch: &'a Branch) -> (&'static str, &'a str) {
-    if site.hq.contains(':') { (HQ_LAN_V6, &branch.lan_v6) } else { (HQ_LAN, &branch.lan) }
+    if site.hq_networks.contains(':') { (HQ_LAN_V6, &branch.lan_v6) } else { (HQ_LAN, &branch.lan) }
 }

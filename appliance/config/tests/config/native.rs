@@ -1,0 +1,559 @@
+//! The native configuration: keys, bounds, references, defaults.
+
+use crate::common::{policy, problems, show, toml, with};
+use hawser_config::{default_toml, schema};
+use hawser_policy::*;
+use serde_json::Value;
+use std::time::Duration;
+
+const SMALL: &str = r#"
+[[templates]]
+name = "branches"
+[[templates.children]]
+name = "lan"
+proposals = ["aes256gcm16-esn"]
+[[secrets]]
+identity = "*.branch.example"
+template = "branches"
+secret = "0x00112233445566778899aabbccddeeff"
+"#;
+
+/// Every key, none with its default.
+const EVERYTHING: &str = r#"
+shards = 3
+[listen]
+addresses = ["192.0.2.1", "2001:db8::1"]
+port = 1500
+nat_port = 14500
+native_esp = false
+[admission]
+cookie_threshold = 0
+max_half_open = 7
+source_rate = 9
+half_open_timeout = "5s"
+[metrics]
+listen = "127.0.0.1:9464"
+[[tenants]]
+name = "red"
+interface = "red0"
+mtu = 1300
+addresses = ["10.0.0.1/24"]
+namespace = "inside"
+protected = ["10.1.2.3/16", "10.9.9.9"]
+[[ike_policies]]
+name = "p"
+local = ["192.0.2.1"]
+proposals = ["aes256-sha256-modp2048"]
+[[templates]]
+name = "t"
+tenant = "red"
+local_identity = "hq@example.org"
+ike_proposals = ["aes256gcm16-prfsha384-x25519"]
+ike_lifetime = "off"
+ike_rekey_margin = "7m"
+nat_keepalive = "off"
+allow_any_route = true
+fragment_size = 600
+[templates.dpd]
+mode = "periodic"
+interval = 10
+retry = "9s"
+retries = 1
+[templates.retransmission]
+initial = "250ms"
+backoff_percent = 100
+max = "2s"
+tries = 20
+[templates.initiate]
+remote = "198.51.100.1"
+identity = "far"
+secret = "0sdGVzdA=="
+[[templates.children]]
+name = "c"
+proposals = ["aes128-sha256"]
+local = ["10.0.0.0/8"]
+remote = ["172.16.0.0/12[tcp/443]"]
+lifetime = 7200
+lifetime_bytes = 10_000_000_000
+rekey_margin = "60s"
+replay_window = 64
+[[secrets]]
+identity = "any"
+template = "t"
+local = ["192.0.2.1"]
+networks = ["198.51.100.0/24"]
+secret_env = "PSK"
+"#;
+
+fn load_everything() -> Policy {
+    let ask = |reference: &str| (reference == "env:PSK").then(|| "0123456789abcdef".to_owned());
+    policy(hawser_config::load(
+        EVERYTHING,
+        hawser_config::Format::Toml,
+        &ask,
+    ))
+}
+
+#[test]
+fn every_key_arrives() {
+    let policy = load_everything();
+    assert_eq!(policy.shards, Some(3));
+    assert_eq!((policy.listen.port, policy.listen.nat_port), (1500, 14_500));
+    assert!(!policy.listen.native_esp && policy.listen.addresses.len() == 2);
+    assert_eq!(
+        policy.admission,
+        Admission {
+            cookies: CookieMode::Always,
+            max_half_open: 7,
+            source_rate: 9,
+            half_open_timeout: Duration::from_secs(5),
+        }
+    );
+    assert_eq!(
+        policy.observability.metrics,
+        Some("127.0.0.1:9464".parse().unwrap())
+    );
+    let net = |text: &str| text.parse::<ipnet::IpNet>().unwrap();
+    let red = Tenant {
+        id: TenantId(0),
+        name: "red".into(),
+        interface: "red0".into(),
+        mtu: 1300,
+        addresses: vec![net("10.0.0.1/24")],
+        namespace: Some("inside".into()),
+        protected: vec![net("10.1.0.0/16"), net("10.9.9.9/32")],
+    };
+    assert_eq!(policy.tenants, [red], "nobody needs `default`");
+    let [entry] = policy.pad.entries() else {
+        panic!("one entry")
+    };
+    assert_eq!(entry.remote_networks, [net("198.51.100.0/24")]);
+    assert_eq!(entry.secret.expose(), b"0123456789abcdef");
+}
+
+#[test]
+fn every_key_of_a_template_arrives() {
+    let policy = load_everything();
+    let template = &policy.templates[0];
+    assert_eq!(template.local_identity, Identity::parse("hq@example.org"));
+    assert_eq!(
+        template.ike_proposals[0].to_string(),
+        "aes256gcm16-prfsha384-x25519"
+    );
+    let margin = Duration::from_secs(420);
+    assert_eq!(
+        template.ike_lifetimes,
+        Lifetimes {
+            time: None,
+            bytes: None,
+            margin
+        }
+    );
+    assert_eq!(
+        (template.nat_keepalive, template.fragment_size),
+        (None, 600)
+    );
+    assert!(template.allow_any_route);
+    let dpd = template.dpd.unwrap();
+    assert_eq!((dpd.mode, dpd.retries), (DpdMode::Periodic, 1));
+    assert_eq!((dpd.interval.as_secs(), dpd.retry.as_secs()), (10, 9));
+    let retransmission = Retransmission {
+        initial: Duration::from_millis(250),
+        backoff_percent: 100,
+        max: Duration::from_secs(2),
+        tries: 20,
+    };
+    assert_eq!(template.retransmission, retransmission);
+    let begin = template.initiate.as_ref().unwrap();
+    assert_eq!(begin.remote, "198.51.100.1:500".parse().unwrap());
+    assert_eq!(begin.secret.expose(), b"test");
+    let child = &template.children[0];
+    assert_eq!(child.remote[0].to_string(), "172.16.0.0/12[6/443]");
+    assert_eq!(
+        (child.lifetimes.bytes, child.replay_window),
+        (Some(10_000_000_000), 64)
+    );
+    assert_eq!(child.lifetimes.margin, Duration::from_secs(60));
+}
+
+#[test]
+fn the_defaults_are_strong() {
+    let loaded = toml(SMALL).unwrap();
+    assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
+    let policy = loaded.policy;
+    assert!(
+        policy.ike_policies[0]
+            .proposals
+            .iter()
+            .all(|p| !p.is_weak())
+    );
+    assert_eq!(policy.ike_policies[0].proposals.len(), 2);
+    assert_eq!(policy.listen.addresses.len(), 2);
+    assert_eq!(policy.tenants[0].interface, "hawser0");
+    assert_eq!(policy.templates[0].dpd, None);
+    assert_eq!(policy.templates[0].children[0].lifetimes.bytes, None);
+}
+
+/// Every leaf of the schema: its path and whether tables in it are arrays.
+fn leaves(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+    for (name, value) in schema["properties"].as_object().unwrap() {
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        let inner = if value["type"] == "array" {
+            &value["items"]
+        } else {
+            value
+        };
+        if inner["type"] == "object" {
+            leaves(inner, &path, found);
+        } else {
+            found.push((path, value.clone()));
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_is_read_with_its_bounds() {
+    let schema: Value = serde_json::from_str(&schema()).unwrap();
+    let mut keys = Vec::new();
+    leaves(&schema, "", &mut keys);
+    assert!(keys.len() > 50, "{}", keys.len());
+    for (path, value) in keys {
+        let (table, key) = path.rsplit_once('.').unwrap_or(("", &path));
+        let header = header(table);
+        for wrong in wrong_values(&value) {
+            let shown = problems(toml(&format!("{header}\n{key} = {wrong}\n")));
+            assert!(
+                shown.contains(&format!(": {path}: ")),
+                "{path} = {wrong}: {shown}"
+            );
+        }
+    }
+}
+
+fn header(table: &str) -> String {
+    let arrays = [
+        "tenants",
+        "ike_policies",
+        "templates",
+        "templates.children",
+        "secrets",
+    ];
+    match table {
+        "" => String::new(),
+        t if arrays.contains(&t) && t.contains('.') => format!("[[templates]]\n[[{t}]]"),
+        t if arrays.contains(&t) => format!("[[{t}]]"),
+        t if t.starts_with("templates.") => format!("[[templates]]\n[{t}]"),
+        t => format!("[{t}]"),
+    }
+}
+
+fn wrong_values(value: &Value) -> Vec<String> {
+    let mut wrong = vec!["1979-05-27".to_owned()];
+    let integer = value["anyOf"].as_array().map_or(value, |any| &any[0]);
+    if let (Some(min), Some(max)) = (integer["minimum"].as_i64(), integer["maximum"].as_i64()) {
+        wrong.extend([
+            (min - 1).to_string(),
+            (max + 1).to_string(),
+            "1.5".to_owned(),
+        ]);
+    }
+    if value["type"] == "array" {
+        wrong.push("[1]".to_owned());
+    }
+    wrong
+}
+
+#[test]
+fn the_edges_that_are_allowed() {
+    let small = |from: &str, to: &str| toml(&with(SMALL, from, to));
+    let name = "name = \"branches\"";
+    for line in [
+        "ike_lifetime = 120",
+        "ike_lifetime = \"30d\"",
+        "nat_keepalive = 5",
+        "nat_keepalive = 3600",
+        "fragment_size = 576",
+        "fragment_size = 1280",
+        "dpd = { mode = \"on-demand\", interval = 10 }",
+        "dpd = { mode = \"periodic\", interval = 3600, retry = 60, retries = 10 }",
+        "retransmission = { initial = \"100ms\", max = \"100ms\" }",
+        "retransmission = { initial = \"60s\" }",
+    ] {
+        let loaded = small(name, &format!("{name}\n{line}"));
+        assert!(loaded.is_ok(), "{line}: {}", show(&loaded.unwrap_err()));
+    }
+    for window in [0, 64, 65_536] {
+        assert!(
+            small(
+                "name = \"lan\"",
+                &format!("name = \"lan\"\nreplay_window = {window}")
+            )
+            .is_ok()
+        );
+    }
+}
+
+#[test]
+fn every_fault_has_its_line_and_reason() {
+    let child = "name = \"lan\"";
+    let name = "name = \"branches\"";
+    for (from, to, line, reason) in [
+        (
+            "[[templates]]",
+            "[[template]]",
+            2,
+            "unknown key `template`; did you mean `templates`?",
+        ),
+        (
+            name,
+            "nmae = \"x\"",
+            3,
+            "templates: unknown key `nmae`; did you mean `name`?",
+        ),
+        (name, "", 2, "templates: `name` is missing"),
+        (name, "name = \"\"", 3, "expected a name"),
+        (name, "name = \"a\\nb\"", 3, "expected a name"),
+        (
+            name,
+            "name = \"branches\"\ntenant = \"red\"",
+            4,
+            "there is no tenant `red`",
+        ),
+        (
+            name,
+            "name = \"branches\"\nike_lifetime = \"1\u{b5}s\"",
+            4,
+            "not a duration",
+        ),
+        (
+            name,
+            "name = \"branches\"\nike_lifetime = \"off\"\nnat_keepalive = \"on\"",
+            5,
+            "not a duration",
+        ),
+        (
+            name,
+            "name = \"branches\"\nike_lifetime = 200\nike_rekey_margin = 200",
+            5,
+            "must be less than",
+        ),
+        (
+            name,
+            "name = \"branches\"\nlocal_identity = \"*.a\"",
+            4,
+            "is not an identity",
+        ),
+        (
+            name,
+            "name = \"branches\"\ndpd = { mode = \"ondemand\", interval = 20 }",
+            4,
+            "did you mean `on-demand`?",
+        ),
+        (
+            name,
+            "name = \"branches\"\ndpd = { mode = \"periodic\", interval = 20, retry = 20 }",
+            4,
+            "must exceed the retry",
+        ),
+        (
+            name,
+            "name = \"branches\"\ndpd = { mode = \"periodic\" }",
+            4,
+            "templates.dpd: `interval` is missing",
+        ),
+        (
+            name,
+            "name = \"branches\"\nretransmission = { initial = 5, max = 4 }",
+            4,
+            "must not be less than",
+        ),
+        (
+            name,
+            "name = \"branches\"\ninitiate = { remote = \"0.0.0.0\", identity = \"a\", secret = \"b\" }",
+            4,
+            "no peer can have",
+        ),
+        (
+            child,
+            "name = \"lan\"\nreplay_window = 63",
+            6,
+            "neither 0 nor at least 64",
+        ),
+        (
+            child,
+            "name = \"lan\"\nlocal = [\"10.0.0.0/8\", \"10.0.0.0/33\"]",
+            6,
+            "`10.0.0.0/33` is not a traffic",
+        ),
+        (
+            child,
+            "name = \"lan\"\nlocal = [\n\"10.0.0.0/8\",\n\"x\"]",
+            8,
+            "`x` is not a traffic",
+        ),
+        (
+            "aes256gcm16-esn",
+            "aes256gmc16-esn",
+            6,
+            "unknown algorithm `aes256gmc16`; did you mean `aes256gcm16`?",
+        ),
+        (
+            "aes256gcm16-esn",
+            "aes256gcm16-sha1",
+            6,
+            "does not go with an AEAD cipher",
+        ),
+        (
+            "[\"aes256gcm16-esn\"]",
+            "[]",
+            6,
+            "expected at least an ESP proposal",
+        ),
+        (
+            "template = \"branches\"",
+            "template = \"brances\"",
+            9,
+            "no template `brances`; did you mean `branches`?",
+        ),
+        ("*.branch.example", "a*b", 8, "`a*b` is not an identity"),
+        (
+            "\"0x00112233445566778899aabbccddeeff\"",
+            "\"0xgg\"",
+            10,
+            "not hexadecimal",
+        ),
+        (
+            "\"0x00112233445566778899aabbccddeeff\"",
+            "5",
+            10,
+            "secrets.secret: expected a string",
+        ),
+        (
+            "[[secrets]]",
+            "[[templates]]\nname = \"branches\"\n[[templates.children]]\nname = \"x\"\nproposals = [\"aes128-sha256\"]\n[[secrets]]",
+            8,
+            "is taken already in line 3",
+        ),
+        (
+            "[[secrets]]",
+            "[[templates.children]]\nname = \"lan\"\nproposals = [\"aes128-sha256\"]\n[[secrets]]",
+            8,
+            "is taken already in line 5",
+        ),
+    ] {
+        let shown = problems(toml(&with(SMALL, from, to)));
+        let said = shown
+            .lines()
+            .any(|l| l.starts_with(&format!("f:{line}: ")) && l.contains(reason));
+        assert!(said, "`{to}` must say in line {line} `{reason}`:\n{shown}");
+    }
+}
+
+#[test]
+fn settings_that_do_not_go_together() {
+    for (first, reason) in [
+        ("listen = { port = 500, nat_port = 500 }", "must differ"),
+        (
+            "listen = { addresses = [\"192.0.2.1\", \"192.0.2.1\"] }",
+            "is there already",
+        ),
+        (
+            "tenants = [{ name = \"a\", interface = \"x\" }, { name = \"b\", interface = \"x\" }]",
+            "another tenant's already",
+        ),
+        (
+            "tenants = [{ name = \"a\", interface = \"sixteen-octets-x\" }]",
+            "cannot be the name of an interface",
+        ),
+        (
+            "tenants = [{ name = \"a\", interface = \"a/b\" }]",
+            "cannot be the name of an interface",
+        ),
+        (
+            "tenants = [{ name = \"a\", namespace = \"..\" }]",
+            "cannot be the name of a namespace",
+        ),
+        (
+            "tenants = [{ name = \"a\" }, { name = \"a\" }]",
+            "is taken already",
+        ),
+        (
+            "ike_policies = [{ name = \"a\", proposals = [\"aes128-sha256\"] }]",
+            "no key exchange algorithm",
+        ),
+    ] {
+        let shown = problems(toml(&format!("{first}\n{SMALL}")));
+        assert!(
+            shown.starts_with("f:1: ") && shown.contains(reason),
+            "{first}: {shown}"
+        );
+    }
+    assert!(problems(toml("templates = 5")).contains("expected tables `[[templates]]`"));
+    assert!(problems(toml("")).contains("f: `templates` is missing"));
+    assert!(problems(toml("templates = []")).contains("at least one `[[templates]]`"));
+}
+
+#[test]
+fn what_is_questionable_is_said() {
+    for (first, said) in [
+        (
+            "metrics = { listen = \"0.0.0.0:9464\" }",
+            "shown to everyone",
+        ),
+        (
+            "ike_policies = [{ name = \"a\", proposals = [\"aes128-sha1-modp1536\"] }]",
+            "sha1, prfsha1, modp1536",
+        ),
+        (
+            "listen = { addresses = [\"192.0.2.1\"] }\nike_policies = [{ name = \"a\", local = [\"192.0.2.2\"], proposals = [\"aes128-sha256-modp2048\"] }]",
+            "not among `listen.addresses`",
+        ),
+    ] {
+        let notes = toml(&format!("{first}\n{SMALL}")).unwrap().notes;
+        assert!(
+            notes.iter().any(|n| n.message.contains(said)),
+            "{first}: {notes:?}"
+        );
+    }
+    let none = with(SMALL, "identity = \"*.branch.example\"", "identity = \"x\"");
+    let none = none.split("[[secrets]]").next().unwrap();
+    let notes = toml(none).unwrap().notes;
+    assert!(
+        notes[0]
+            .message
+            .contains("no secret leads to the template `branches`"),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn all_syntax_errors_have_lines() {
+    let shown = problems(toml("a = \n[x\nb = 1\nb = 2\n"));
+    assert!(shown.starts_with("f:1: "), "{shown}");
+    assert!(shown.lines().count() >= 2, "{shown}");
+    let twice = problems(toml(
+        &SMALL.replace("name = \"lan\"", "name = \"lan\"\nname = \"x\""),
+    ));
+    assert!(twice.starts_with("f:6: "), "{twice}");
+}
+
+#[test]
+fn what_the_example_shows_as_comments_is_right() {
+    // The settings that are commented out are alternatives to ones that are not.
+    let line = |l: &str| {
+        let bare = l
+            .strip_prefix("# ")
+            .filter(|b| b.starts_with('[') || b.contains(" = "));
+        bare.unwrap_or(l).to_owned()
+    };
+    let all: Vec<String> = default_toml().lines().map(line).collect();
+    let all = all
+        .join("\n")
+        .replace("secret_file = \"/etc/hawser/test.psk\"", "secret = \"x\"");
+    let loaded = toml(&all);
+    assert!(loaded.is_ok(), "{}\n{all}", show(&loaded.unwrap_err()));
+}

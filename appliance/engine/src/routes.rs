@@ -1,0 +1,161 @@
+//! Routes to the branches' networks: who owns them, and netlink.
+//!
+//! They live in a table of their own. In each namespace one rule a family sends everything there
+//! but what carries the mark of the outer sockets (`not fwmark 0x4857 lookup 220`). Routes carry a
+//! protocol number of ours, so that what another program keeps in the table is left alone.
+
+mod book;
+mod netlink;
+
+use crate::error::StartError;
+use crate::events::EventBus;
+use crate::options::Routing;
+use book::{Book, Step};
+use hawser_flight::Event;
+use hawser_policy::{Policy, TenantId};
+use hawser_shard::io::{RouteChange, ShardId};
+use ipnet::IpNet;
+use netlink::Netlink;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Times that a change is tried.
+const TRIES: u32 = 4;
+/// Pause after the first failure; it doubles.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Changes taken from the shards at once.
+const BATCH: usize = 1024;
+
+/// What metrics say of the routes.
+#[derive(Default)]
+pub(crate) struct RouteStatus {
+    pub(crate) installed: AtomicU64,
+    pub(crate) failures: AtomicU64,
+}
+
+/// The interface of a tenant.
+struct Link {
+    /// Index into the namespaces.
+    namespace: usize,
+    /// Index of the interface.
+    index: u32,
+}
+
+/// The interfaces, rules and routes of this run.
+pub(crate) struct Routes {
+    namespaces: Vec<Netlink>,
+    links: Vec<Link>,
+    book: Book,
+    events: EventBus,
+    status: Arc<RouteStatus>,
+}
+
+impl Routes {
+    /// Sets up every tenant's interface, cleans up after a crash and installs the rules.
+    pub(crate) async fn set_up(
+        policy: &Policy,
+        routing: Routing,
+        events: EventBus,
+        status: Arc<RouteStatus>,
+    ) -> Result<Self, StartError> {
+        let mut names: Vec<Option<&str>> = Vec::new();
+        let mut namespaces = Vec::new();
+        let mut links = Vec::new();
+        for tenant in &policy.tenants {
+            let name = tenant.namespace.as_deref();
+            let known = names.iter().position(|n| *n == name);
+            let namespace = known.unwrap_or(names.len());
+            if known.is_none() {
+                let netlink = Netlink::connect(name, routing)?;
+                netlink.clean_up().await?;
+                netlink.add_rules().await?;
+                names.push(name);
+                namespaces.push(netlink);
+            }
+            let index = namespaces[namespace].bring_up(tenant).await?;
+            links.push(Link { namespace, index });
+        }
+        Ok(Self { namespaces, links, book: Book::default(), events, status })
+    }
+
+    /// Follows the shards until `end`, then takes rules and routes away.
+    pub(crate) async fn run(
+        mut self,
+        mut changes: mpsc::UnboundedReceiver<(ShardId, RouteChange)>,
+        mut end: oneshot::Receiver<()>,
+    ) {
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut end => break,
+                n = changes.recv_many(&mut batch, BATCH) => if n == 0 { break },
+            }
+            self.carry_out(batch.drain(..)).await;
+        }
+        for netlink in &self.namespaces {
+            if let Err(error) = netlink.clean_up().await {
+                tracing::warn!(%error, "routes or rules are left behind");
+            }
+        }
+    }
+
+    /// Several changes of the same route in a batch come to one.
+    async fn carry_out(&mut self, batch: impl Iterator<Item = (ShardId, RouteChange)>) {
+        let mut steps: BTreeMap<(usize, IpNet), (ShardId, Step)> = BTreeMap::new();
+        for (shard, change) in batch {
+            let Some(link) = self.links.get(usize::from(change.tenant.0)) else { continue };
+            let key = (link.namespace, change.net);
+            match self.book.change(key, change.tenant, change.owner, change.install) {
+                None => {}
+                Some(Step::Refused) => self.refused(shard, change.net),
+                Some(step) => drop(steps.insert(key, (shard, step))),
+            }
+        }
+        for ((namespace, net), (shard, step)) in steps {
+            if let Err(error) = self.try_step(namespace, net, step).await {
+                self.status.failures.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%net, %error, ?step, "route");
+                self.refused(shard, net);
+            }
+        }
+        self.status.installed.store(self.book.len() as u64, Ordering::Relaxed);
+    }
+
+    async fn try_step(
+        &self,
+        namespace: usize,
+        net: IpNet,
+        step: Step,
+    ) -> Result<(), rtnetlink::Error> {
+        let netlink = &self.namespaces[namespace];
+        let mut pause = PAUSE;
+        for attempt in 1.. {
+            let result = match step {
+                Step::Install(tenant) => netlink.replace_route(net, self.index(tenant)).await,
+                Step::Remove(tenant) => netlink.delete_route(net, self.index(tenant)).await,
+                Step::Refused => Ok(()),
+            };
+            match result {
+                Err(error) if attempt < TRIES && netlink::may_pass(&error) => {
+                    tracing::warn!(%net, %error, attempt, "route, tried again");
+                }
+                other => return other,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Ok(())
+    }
+
+    fn index(&self, tenant: TenantId) -> u32 {
+        self.links.get(usize::from(tenant.0)).map_or(0, |link| link.index)
+    }
+
+    fn refused(&self, shard: ShardId, net: IpNet) {
+        self.events.publish(shard, None, Event::RouteRefused { prefix: net.to_string() });
+    }
+}

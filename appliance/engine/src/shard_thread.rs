@@ -1,0 +1,384 @@
+//! The thread of a shard: one loop that waits for what is ready, works a bounded piece of each, and
+//! never blocks.
+//!
+//! In a round the order is: what other threads left, established traffic, the inside, strangers,
+//! timers. Everything is level-triggered, so what is left over shows up in the next round.
+
+use crate::counters::{EngineCounters, ShardSnapshot};
+use crate::directory::Directory;
+use crate::events::EventBus;
+use crate::inbox::{Inbox, Train};
+use crate::inner::{InnerQueues, Read};
+use crate::mailbox::{Control, Mailbox, Packet, ReplySender};
+use crate::outbox::Outbox;
+use crate::poller::{Poller, Source};
+use crate::raw;
+use crate::udp::{Kind, OuterSocket};
+use crate::workers::{Backlog, Queues};
+use hawser_esp::packet::Ecn;
+use hawser_flight::{DropReason, Path};
+use hawser_policy::TenantId;
+use hawser_shard::io::{
+    AskId, CommandId, HandOff, KeRequest, Output, PacketSink, Question, Reply, RouteChange, ShardId,
+};
+use hawser_shard::{Shard, ShardConfig};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Messages, answers and commands in a round.
+const CONTROL: usize = 1024;
+/// Packets from other shards in a round.
+const HANDED_OVER: usize = 256;
+/// Batches of established traffic from a socket in a round.
+const BATCHES: usize = 4;
+/// Trains of strangers from a socket in a round.
+const STRANGERS: usize = 16;
+/// Packets from a TUN queue in a round.
+const INNER: usize = 64;
+/// Timeouts in a round.
+const TIMEOUTS: usize = 16;
+/// Commands that wait for their reply.
+const COMMANDS: usize = 1024;
+/// How long what is queued may take to leave at the end.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// What every shard has in common.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) mailboxes: Arc<[Mailbox]>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) events: EventBus,
+    /// Absent where inner devices are the caller's: nothing is routed.
+    pub(crate) routes: Option<mpsc::UnboundedSender<(ShardId, RouteChange)>>,
+}
+
+/// What a shard has for itself.
+pub(crate) struct Own {
+    pub(crate) config: ShardConfig,
+    pub(crate) outer: Vec<OuterSocket>,
+    pub(crate) inner: Vec<Option<OwnedFd>>,
+}
+
+/// Runs the shard until it has finished or is stopped.
+pub(crate) fn run(own: Own, shared: Shared) -> io::Result<()> {
+    let mut shard_loop = Loop::new(own, shared)?;
+    while !shard_loop.ended {
+        shard_loop.round()?;
+    }
+    shard_loop.last_words();
+    Ok(())
+}
+
+struct Loop {
+    id: ShardId,
+    shard: Shard,
+    wire: Wire,
+    inbox: Inbox,
+    backlog: Backlog,
+    commands: HashMap<CommandId, ReplySender>,
+    poller: Poller,
+    shared: Shared,
+    /// Something was left over: look without waiting.
+    again: bool,
+    ended: bool,
+}
+
+/// Where the shard's packets go.
+struct Wire {
+    outbox: Outbox,
+    inner: InnerQueues,
+    mailboxes: Arc<[Mailbox]>,
+    counters: EngineCounters,
+}
+
+impl PacketSink for Wire {
+    fn outer(&mut self, path: &Path, ecn: Ecn, packet: &[u8]) {
+        let taken = match path.encapsulated {
+            true => self.outbox.udp(path, ecn, packet),
+            false => self.outbox.raw(path, ecn, packet),
+        };
+        self.counters.send_errors += u64::from(!taken);
+    }
+
+    fn inner(&mut self, tenant: TenantId, packet: &[u8]) {
+        if !self.inner.write(tenant, packet) {
+            self.counters.drops.count(DropReason::TunFull);
+        }
+    }
+
+    fn hand_off(&mut self, to: ShardId, packet: HandOff<'_>) {
+        let mailbox = self.mailboxes.get(usize::from(to.0));
+        if !mailbox.is_some_and(|m| m.hand_off(packet)) {
+            self.counters.drops.count(DropReason::RingFull);
+        }
+    }
+}
+
+impl Loop {
+    fn new(own: Own, shared: Shared) -> io::Result<Self> {
+        let id = own.config.id;
+        let mut poller = Poller::new()?;
+        poller.add(&shared.mailboxes[usize::from(id.0)], Source::Mailbox)?;
+        let (outbox, inner) = (Outbox::new(own.outer), InnerQueues::new(own.inner));
+        for (index, outer) in outbox.sockets() {
+            poller.add(&outer.socket, Source::Outer(index))?;
+        }
+        for (tenant, fd) in inner.iter() {
+            poller.add(fd, Source::Inner(tenant))?;
+        }
+        let mailboxes = Arc::clone(&shared.mailboxes);
+        Ok(Self {
+            id,
+            shard: Shard::new(own.config, Instant::now()),
+            wire: Wire { outbox, inner, mailboxes, counters: EngineCounters::default() },
+            inbox: Inbox::new(),
+            backlog: Backlog::new(id, Arc::clone(&shared.queues)),
+            commands: HashMap::new(),
+            poller,
+            shared,
+            again: true,
+            ended: false,
+        })
+    }
+
+    fn round(&mut self) -> io::Result<()> {
+        let deadline = self.shard.next_timeout();
+        let timeout = match self.again {
+            true => Some(Duration::ZERO),
+            false => deadline.map(|at| at.saturating_duration_since(Instant::now())),
+        };
+        let ready = self.poller.wait(timeout)?;
+        let begin = Instant::now();
+        self.again = false;
+        // Outputs that the shard had before anything came in.
+        self.settle(begin);
+        self.mail(begin);
+        for index in ready.writable {
+            self.wire.outbox.resume(index, &mut self.wire.counters);
+        }
+        let strange = |i: &usize| matches!(self.wire.outbox.socket(*i).kind, Kind::Admission(_));
+        let (strangers, established): (Vec<_>, Vec<_>) = ready.readable.into_iter().partition(strange);
+        established.into_iter().for_each(|index| self.receive_established(index));
+        ready.inner.into_iter().for_each(|tenant| self.read_inner(tenant));
+        for index in strangers {
+            self.receive(index, STRANGERS);
+        }
+        self.timers();
+        for index in 0..self.wire.outbox.sockets().count() {
+            let outer = self.wire.outbox.socket(index);
+            self.poller.want_room(&outer.socket, index, self.wire.outbox.waits(index))?;
+        }
+        let late = deadline.map_or(Duration::ZERO, |at| begin.saturating_duration_since(at));
+        let counters = &mut self.wire.counters;
+        counters.loop_lag = counters.loop_lag.max(begin.elapsed()).max(late);
+        counters.rounds += 1;
+        Ok(())
+    }
+
+    fn mail(&mut self, now: Instant) {
+        let mailboxes = Arc::clone(&self.shared.mailboxes);
+        let mailbox = &mailboxes[usize::from(self.id.0)];
+        mailbox.begin();
+        for control in std::iter::from_fn(|| mailbox.take_control()).take(CONTROL) {
+            self.control(now, control);
+            // Order is meaning: what one makes is settled before the next comes.
+            self.drain(now);
+        }
+        for packet in std::iter::from_fn(|| mailbox.take_packet()).take(HANDED_OVER) {
+            self.handed_over(now, packet);
+        }
+        self.settle(now);
+        self.again |= !mailbox.is_empty();
+    }
+
+    fn control(&mut self, now: Instant, control: Control) {
+        match control {
+            Control::Message(message) => self.shard.message(now, message),
+            Control::Answer(id, answer) => {
+                self.backlog.pass_on();
+                self.shard.answer(now, id, answer);
+            }
+            Control::Command(_, _, replies) if self.commands.len() >= COMMANDS => {
+                let full = Reply::Failed("too many commands wait for a reply".into());
+                let _ = replies.send((self.id, full));
+            }
+            Control::Command(id, command, replies) => {
+                self.commands.insert(id, replies);
+                self.shard.command(now, id, command);
+            }
+            Control::Snapshot(to) => {
+                // Nobody waits any more: nothing is lost.
+                let _ = to.send(self.snapshot());
+            }
+            Control::Stop => self.ended = true,
+        }
+    }
+
+    fn handed_over(&mut self, now: Instant, packet: Packet) {
+        match packet {
+            Packet::Datagram { path, ecn, mut payload } => {
+                // Native ESP has no ports.
+                match path.local.port() {
+                    0 => self.shard.native_esp(now, path, ecn, &mut payload, &mut self.wire),
+                    _ => self.shard.handed_datagram(now, path, ecn, &mut payload, &mut self.wire),
+                }
+            }
+            Packet::Inner { tenant, mut packet } => {
+                self.shard.handed_inner(now, tenant, &mut packet, &mut self.wire);
+            }
+        }
+    }
+
+    fn receive_established(&mut self, index: usize) {
+        for _ in 0..BATCHES {
+            if !self.receive(index, usize::MAX) {
+                return;
+            }
+        }
+    }
+
+    /// Works off one batch; whether there may be more.
+    fn receive(&mut self, index: usize, max: usize) -> bool {
+        let socket = self.wire.outbox.socket(index);
+        let (local, kind) = (socket.local, socket.kind);
+        let more = self.inbox.receive(socket, max);
+        let now = Instant::now();
+        for mut train in self.inbox.trains(local) {
+            let Some(path) = path_of(&train, kind) else {
+                self.wire.counters.unanswerable += 1;
+                continue;
+            };
+            let ecn = Ecn::from_bits(train.ecn);
+            for datagram in train.datagrams() {
+                match kind {
+                    Kind::RawEsp => {
+                        let payload = raw::payload(local.is_ipv4(), datagram);
+                        self.shard.native_esp(now, path, ecn, payload, &mut self.wire);
+                    }
+                    _ => self.shard.datagram(now, path, ecn, datagram, &mut self.wire),
+                }
+            }
+        }
+        self.settle(now);
+        more
+    }
+
+    fn read_inner(&mut self, tenant: TenantId) {
+        let now = Instant::now();
+        let mut buffer = self.wire.inner.lend();
+        for _ in 0..INNER {
+            match self.wire.inner.read(tenant, &mut buffer) {
+                Read::Packet(packet) => self.shard.inner(now, tenant, packet, &mut self.wire),
+                Read::Empty => break,
+                Read::Gone => {
+                    tracing::error!(shard = self.id.0, tenant = tenant.0, "inner device is gone");
+                    self.wire.inner.close(tenant);
+                    break;
+                }
+            }
+        }
+        self.wire.inner.give_back(buffer);
+        self.settle(now);
+    }
+
+    fn timers(&mut self) {
+        for _ in 0..TIMEOUTS {
+            let now = Instant::now();
+            if self.shard.next_timeout().is_none_or(|at| at > now) {
+                return;
+            }
+            self.shard.timeout(now);
+            self.settle(now);
+        }
+    }
+
+    /// Carries out what the shard wants, then sends.
+    fn settle(&mut self, now: Instant) {
+        self.drain(now);
+        self.wire.outbox.flush(&mut self.wire.counters);
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(output) = self.shard.poll_output() {
+            self.carry_out(now, output);
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, output: Output) {
+        match output {
+            Output::Transmit { path, payload } => {
+                let taken = self.wire.outbox.udp(&path, Ecn::NotEct, &payload);
+                self.wire.counters.send_errors += u64::from(!taken);
+            }
+            Output::Ask(id, Question::KeyExchange(request)) => self.ask_workers(now, id, request),
+            Output::Ask(id, Question::Directory(request)) => {
+                let answer = self.shared.directory.answer(request);
+                self.shard.answer(now, id, answer);
+            }
+            Output::Route(change) => {
+                if let Some(routes) = &self.shared.routes {
+                    let _ = routes.send((self.id, change));
+                }
+            }
+            Output::Send(to, message) => match self.shared.mailboxes.get(usize::from(to.0)) {
+                Some(mailbox) => mailbox.put(Control::Message(message)),
+                None => tracing::error!(to = to.0, ?message, "message for a shard that is not"),
+            },
+            Output::Event(peer, event) => self.shared.events.publish(self.id, peer, event),
+            Output::Reply(id, reply) => {
+                if let Some(replies) = self.commands.remove(&id) {
+                    let _ = replies.send((self.id, reply));
+                }
+            }
+            Output::Finished => self.ended = true,
+        }
+    }
+
+    fn ask_workers(&mut self, now: Instant, id: AskId, request: KeRequest) {
+        if let Some(refusal) = self.backlog.ask(id, request) {
+            self.wire.counters.key_exchange_refused += 1;
+            self.shard.answer(now, id, refusal);
+        }
+    }
+
+    fn snapshot(&mut self) -> ShardSnapshot {
+        let counters = self.shard.counters().clone();
+        self.wire.counters.key_exchange_backlog = self.backlog.len() as u64;
+        let engine = self.wire.counters.clone();
+        self.wire.counters.loop_lag = Duration::ZERO;
+        ShardSnapshot { shard: self.id, counters, engine }
+    }
+
+    /// Gives what is queued a moment to leave: DELETEs, mostly.
+    fn last_words(&mut self) {
+        let until = Instant::now() + LAST_WORDS;
+        let outbox = &mut self.wire.outbox;
+        let count = outbox.sockets().count();
+        while (0..count).any(|i| outbox.waits(i)) && Instant::now() < until {
+            (0..count).for_each(|i| outbox.resume(i, &mut self.wire.counters));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// The path that a train came on; `None` where nobody could answer it: UDP from port 0, which the
+/// kernel refuses to send to.
+fn path_of(train: &Train<'_>, kind: Kind) -> Option<Path> {
+    let without_port = |a: SocketAddr| SocketAddr::new(a.ip(), 0);
+    let (local, remote) = match kind {
+        Kind::RawEsp => (without_port(train.local), without_port(train.remote)),
+        _ if train.remote.port() == 0 => return None,
+        _ => (train.local, train.remote),
+    };
+    let encapsulated = matches!(
+        kind,
+        Kind::Established(crate::steering::Port::Nat) | Kind::Admission(crate::steering::Port::Nat)
+    );
+    Some(Path { local, remote, encapsulated })
+}

@@ -1,0 +1,138 @@
+//! What operators want.
+
+use crate::Shard;
+use crate::io::{Command, CommandId, Output, PeerFilter, Reply};
+use crate::timers::TimerKey;
+use hawser_flight::{CloseCause, Event};
+use hawser_ike::IkeSa;
+use hawser_policy::Policy;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long shutting down waits for the answers to its DELETEs.
+const SHUTDOWN_WAIT: Duration = Duration::from_secs(3);
+
+impl Shard {
+    /// An operator's command; answered by one [`Output::Reply`], or ([`Command::Shutdown`]) by
+    /// [`Output::Finished`].
+    pub fn command(&mut self, now: Instant, id: CommandId, command: Command) {
+        let reply = match command {
+            Command::Status(filter) => Reply::Status(self.status_view(now, &filter)),
+            Command::Show(filter) => Reply::Show(self.peer_views(now, &filter)),
+            Command::Reset(device) => match self.devices.get(&device).copied() {
+                Some(key) => self.reset(now, key),
+                None => Reply::NotFound,
+            },
+            Command::Rekey(device) => match self.devices.get(&device).copied() {
+                Some(key) => self.rekey_device(now, key),
+                None => Reply::NotFound,
+            },
+            Command::Ping(device) => match self.devices.get(&device).copied() {
+                Some(key) => return self.ping(now, id, key),
+                None => Reply::NotFound,
+            },
+            Command::Apply(policy) => self.apply(now, policy),
+            Command::Shutdown => return self.shut_down(now),
+        };
+        self.out.push_back(Output::Reply(id, reply));
+    }
+
+    fn reset(&mut self, now: Instant, key: usize) -> Reply {
+        self.operator_acts(key, "reset");
+        if let Some(peer) = self.peers.get_mut(key) {
+            for sa in &mut peer.ike_sas {
+                sa.delete(&mut crate::env!(self, now), CloseCause::Admin);
+            }
+        }
+        self.drive(now, key);
+        Reply::Done
+    }
+
+    fn rekey_device(&mut self, now: Instant, key: usize) -> Reply {
+        self.operator_acts(key, "rekey");
+        let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sas.last_mut()) else {
+            return Reply::Failed("the peer is down".to_owned());
+        };
+        let children: Vec<u32> = sa.children().iter().map(|c| c.spi_in).collect();
+        for spi_in in children {
+            sa.rekey_child(&mut crate::env!(self, now), spi_in);
+        }
+        sa.rekey(&mut crate::env!(self, now));
+        self.drive(now, key);
+        Reply::Done
+    }
+
+    fn operator_acts(&mut self, key: usize, verb: &'static str) {
+        let label = self.peers.get(key).map(|p| Arc::clone(&p.label));
+        self.event(label, Event::OperatorAction { verb });
+    }
+
+    /// A new policy: handshakes from now on follow it, SAs that stand keep the template they were
+    /// made by until they are rekeyed or end.
+    fn apply(&mut self, now: Instant, policy: Arc<Policy>) -> Reply {
+        let names = |p: &Policy| {
+            p.tenants.iter().map(|t| (Arc::clone(&t.name), t.interface.clone())).collect::<Vec<_>>()
+        };
+        if names(&policy) != names(&self.policy) {
+            return Reply::Failed("tenants have changed: that needs a restart".to_owned());
+        }
+        let revision = policy.revision;
+        self.policy = policy;
+        self.event(None, Event::ConfigApplied { revision });
+        self.initiate_all(now);
+        Reply::Done
+    }
+
+    fn shut_down(&mut self, now: Instant) {
+        self.shutting_down = Some(now);
+        let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            if let Some(peer) = self.peers.get_mut(key) {
+                for sa in &mut peer.ike_sas {
+                    sa.delete(&mut crate::env!(self, now), CloseCause::Shutdown);
+                }
+            }
+            self.drive(now, key);
+        }
+        self.timers.at(now + SHUTDOWN_WAIT, TimerKey::Shutdown);
+        self.shutdown_progress();
+    }
+
+    /// Finished when nothing is left to say.
+    pub(crate) fn shutdown_progress(&mut self) {
+        if self.shutting_down.is_some() && self.ike_index.is_empty() {
+            self.shutdown_timeout();
+        }
+    }
+
+    pub(crate) fn shutdown_timeout(&mut self) {
+        if self.shutting_down.take().is_some() {
+            self.out.push_back(Output::Finished);
+        }
+    }
+
+    /// Whether a filter speaks of this peer.
+    pub(crate) fn is_meant(&self, filter: &PeerFilter, key: usize) -> bool {
+        let Some(peer) = self.peers.get(key) else {
+            return false;
+        };
+        match filter {
+            PeerFilter::All => true,
+            PeerFilter::Tenant(name) => *name == *peer.label.tenant,
+            PeerFilter::Device(device) => *device == peer.device,
+            PeerFilter::Name(name) => {
+                let mut endpoints = peer.ike_sas.iter().map(IkeSa::path).chain([peer.path]);
+                name.eq_ignore_ascii_case(&peer.label.identity)
+                    || peer.label.identity.starts_with(name.as_str())
+                    || endpoints.any(|p| p.remote_label().starts_with(name.as_str()))
+                    || peer.selectors.iter().any(|ts| is_inside(name, ts))
+            }
+        }
+    }
+}
+
+/// Whether an operator's inner address, subnet, or prefix of these, names a selector.
+fn is_inside(name: &str, selector: &hawser_policy::TrafficSelector) -> bool {
+    let by_address = name.parse().is_ok_and(|address| selector.contains_address(address));
+    by_address || selector.to_string().starts_with(name)
+}

@@ -1,0 +1,292 @@
+//! Pairs of Child SAs: in the SAD, in the SPD, as routes and as claims.
+
+use crate::Shard;
+use crate::io::{Message, Output, RouteChange, ShardId};
+use crate::timers::TimerKey;
+use hawser_crypto::{EspOpener, EspSealer};
+use hawser_esp::mtu::Encapsulation;
+use hawser_esp::{InboundSa, OutboundSa, ReplayWindow};
+use hawser_flight::{CloseCause, Event, Lineage, Path};
+use hawser_ike::io::ChildInstall;
+use hawser_ike::select::EspSuite;
+use hawser_policy::{Esn, TenantId, TrafficSelector};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// MTU of the outer path: Ethernet's. Path MTU discovery outside is not used: outer packets are
+/// sent without DF, and what fits 1500 octets is not fragmented on the way in practice.
+const PATH_MTU: usize = 1500;
+
+/// Where a packet from the inside goes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Target {
+    /// To this pair.
+    Pair(usize),
+    /// To another shard, for its pair with this owner number.
+    Shard(ShardId, u64),
+}
+
+/// A pair of Child SAs. Its inbound half is in the SAD, under `spi_in`.
+pub(crate) struct Pair {
+    pub(crate) peer: usize,
+    pub(crate) tenant: TenantId,
+    /// Local SPI of its IKE SA.
+    pub(crate) ike_spi: u64,
+    pub(crate) path: Path,
+    pub(crate) spi_in: u32,
+    pub(crate) outbound: OutboundSa,
+    pub(crate) suite: EspSuite,
+    pub(crate) local: Vec<TrafficSelector>,
+    pub(crate) remote: Vec<TrafficSelector>,
+    /// We send on it.
+    pub(crate) active: bool,
+    /// Inbound SPI of the pair that it replaces.
+    pub(crate) predecessor: Option<u32>,
+    /// Largest inner packet.
+    pub(crate) mtu: u16,
+    /// Bytes in either direction after which it is rekeyed, and after which it ends.
+    pub(crate) soft_bytes: u64,
+    pub(crate) hard_bytes: u64,
+    pub(crate) rekeying: bool,
+}
+
+impl Pair {
+    /// Unique over all shards: the SPI's bucket is one shard's.
+    pub(crate) fn owner(&self) -> u64 {
+        u64::from(self.spi_in)
+    }
+}
+
+fn largest_inner(path: &Path, suite: &EspSuite) -> u16 {
+    let around = Encapsulation {
+        outer_v6: path.remote.is_ipv6(),
+        udp: path.encapsulated,
+        encr: suite.encr,
+        integ: suite.integ,
+    };
+    u16::try_from(around.max_inner(PATH_MTU)).unwrap_or(u16::MAX)
+}
+
+/// How ESP of an IKE SA travels: native only if nobody is behind a NAT (RFC 3948 2.1).
+pub(crate) fn esp_path(path: Path, nat: hawser_ike::nat::NatState) -> Path {
+    if nat.any() {
+        return path;
+    }
+    let mut native = Path { encapsulated: false, ..path };
+    native.local.set_port(0);
+    native.remote.set_port(0);
+    native
+}
+
+impl Shard {
+    pub(crate) fn install_pair(
+        &mut self,
+        now: Instant,
+        key: usize,
+        ike_spi: u64,
+        install: ChildInstall,
+    ) {
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
+        let Some(sa) = peer.ike_sas.iter().find(|sa| sa.local_spi() == ike_spi) else {
+            return;
+        };
+        let Some(settings) = peer.template.children.get(install.child) else {
+            return;
+        };
+        let suite = install.suite;
+        let opener = EspOpener::new(suite.encr, suite.integ, &install.encr_in, &install.integ_in);
+        let sealer = EspSealer::new(suite.encr, suite.integ, &install.encr_out, &install.integ_out);
+        let (Ok(opener), Ok(sealer)) = (opener, sealer) else {
+            tracing::error!(suite = %suite, "key lengths do not fit the suite");
+            return;
+        };
+        let esn = if suite.esn { Esn::Yes } else { Esn::No };
+        let window = ReplayWindow::new(settings.replay_window);
+        let (local, remote) = (install.local, install.remote);
+        let inbound = InboundSa::new(install.spi_in, opener, esn, window, &local, &remote);
+        let path = esp_path(sa.path(), sa.nat());
+        let bytes = settings.lifetimes.bytes.unwrap_or(u64::MAX);
+        let predecessor = match install.lineage {
+            Lineage::Rekey(spi) => u32::try_from(spi).ok(),
+            Lineage::Initial => None,
+        };
+        let pair = Pair {
+            peer: key,
+            tenant: peer.tenant,
+            ike_spi,
+            path,
+            spi_in: install.spi_in,
+            outbound: OutboundSa::new(install.spi_out, sealer, esn, 1),
+            suite,
+            local,
+            remote,
+            active: false,
+            predecessor,
+            mtu: largest_inner(&path, &suite),
+            soft_bytes: bytes / 10 * 9,
+            hard_bytes: bytes,
+            rekeying: false,
+        };
+        let event = Event::ChildSaInstalled {
+            spi_in: install.spi_in,
+            spi_out: install.spi_out,
+            suite: suite.to_string(),
+            local: join(&pair.local),
+            remote: join(&pair.remote),
+            lineage: install.lineage,
+        };
+        let label = Arc::clone(&peer.label);
+        self.event(Some(label), event);
+        self.add_pair(now, key, pair, inbound, install.outbound);
+    }
+
+    fn add_pair(
+        &mut self,
+        now: Instant,
+        key: usize,
+        pair: Pair,
+        inbound: InboundSa,
+        outbound: bool,
+    ) {
+        let spi_in = pair.spi_in;
+        if pair.predecessor.is_some() {
+            self.counters.child_rekeys += 1;
+        }
+        if pair.suite.is_weak() {
+            self.counters.weak_suites += 1;
+        }
+        let at = self.pairs.insert(pair);
+        self.route(at, true);
+        self.sad.insert(inbound, at);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.pairs.push(at);
+        }
+        self.claim(key);
+        if outbound {
+            self.activate_pair(spi_in);
+        }
+        self.peer_up(now, key);
+    }
+
+    /// Routes of a pair's networks, and word to the other shards.
+    fn route(&mut self, at: usize, install: bool) {
+        let Some(pair) = self.pairs.get(at) else {
+            return;
+        };
+        let (tenant, owner) = (pair.tenant, pair.owner());
+        let mut nets: Vec<_> = pair.remote.iter().flat_map(TrafficSelector::to_nets).collect();
+        nets.sort_unstable();
+        nets.dedup();
+        for net in nets {
+            let change = RouteChange { tenant, net, owner, install };
+            self.out.push_back(Output::Route(change));
+        }
+        for shard in (0..self.shards).map(ShardId).filter(|s| *s != self.id) {
+            let message = if install {
+                Message::SelectorsAdded {
+                    shard: self.id,
+                    tenant,
+                    owner,
+                    local: pair.local.clone(),
+                    remote: pair.remote.clone(),
+                }
+            } else {
+                Message::SelectorsRemoved { shard: self.id, tenant, owner }
+            };
+            self.out.push_back(Output::Send(shard, message));
+        }
+    }
+
+    /// From now on packets from the inside take this pair; its predecessor sends no more.
+    pub(crate) fn activate_pair(&mut self, spi_in: u32) {
+        let Some(at) = self.sad.get(spi_in).map(|entry| entry.owner) else {
+            return;
+        };
+        let Some(pair) = self.pairs.get_mut(at).filter(|p| !p.active) else {
+            return;
+        };
+        pair.active = true;
+        let (predecessor, tenant) = (pair.predecessor, usize::from(pair.tenant.0));
+        let (local, remote) = (pair.local.clone(), pair.remote.clone());
+        let Some(spd) = self.spds.get_mut(tenant) else {
+            return;
+        };
+        spd.insert(Target::Pair(at), &local, &remote);
+        let old = predecessor.and_then(|spi| self.sad.get(spi)).map(|entry| entry.owner);
+        if let Some(old) = old {
+            spd.remove(Target::Pair(old));
+            if let Some(old) = self.pairs.get_mut(old) {
+                old.active = false;
+            }
+        }
+    }
+
+    /// Outbound ends at once, inbound after `linger`.
+    pub(crate) fn remove_pair(
+        &mut self,
+        now: Instant,
+        spi_in: u32,
+        cause: CloseCause,
+        linger: Duration,
+    ) {
+        let Some(at) = self.sad.get(spi_in).map(|entry| entry.owner) else {
+            return;
+        };
+        let Some(pair) = self.pairs.get_mut(at) else {
+            return;
+        };
+        pair.active = false;
+        let (key, tenant) = (pair.peer, usize::from(pair.tenant.0));
+        let spi_out = pair.outbound.spi();
+        if let Some(spd) = self.spds.get_mut(tenant) {
+            spd.remove(Target::Pair(at));
+        }
+        self.activate_successor(spi_in);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.pairs.retain(|p| *p != at);
+            let label = Arc::clone(&peer.label);
+            let event = Event::ChildSaRemoved { spi_in, spi_out, cause };
+            self.event(Some(label), event);
+        }
+        self.route(at, false);
+        self.claim(key);
+        if linger.is_zero() {
+            self.linger_over(spi_in);
+        } else {
+            self.timers.at(now + linger, TimerKey::Linger(spi_in));
+        }
+        if self.peers.get(key).is_some_and(|p| p.pairs.is_empty()) {
+            self.peer_down(now, key, cause);
+        }
+    }
+
+    /// A pair never ends while its successor only receives.
+    fn activate_successor(&mut self, spi_in: u32) {
+        let waits = |p: &Pair| p.predecessor == Some(spi_in) && !p.active;
+        let successor = self.pairs.iter().find(|(_, p)| waits(p)).map(|(_, p)| p.spi_in);
+        if let Some(successor) = successor {
+            self.activate_pair(successor);
+        }
+    }
+
+    /// Nothing more is taken under this SPI.
+    pub(crate) fn linger_over(&mut self, spi_in: u32) {
+        let listed = |shard: &Self, at: usize| {
+            let peer = shard.pairs.get(at).map(|p| p.peer);
+            peer.and_then(|p| shard.peers.get(p)).is_some_and(|p| p.pairs.contains(&at))
+        };
+        let Some(at) = self.sad.get(spi_in).map(|entry| entry.owner) else {
+            return;
+        };
+        if !listed(self, at) {
+            self.sad.remove(spi_in);
+            self.pairs.try_remove(at);
+        }
+    }
+}
+
+fn join(selectors: &[TrafficSelector]) -> String {
+    selectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
