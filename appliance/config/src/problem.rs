@@ -49,8 +49,8 @@ impl Problem {
         Self {
             line: (place.line != 0).then_some(place.line),
             column: (place.line != 0 && place.column != 0).then_some(place.column),
-            field: field.into(),
-            message: message.into(),
+            field: printable(field.into()),
+            message: printable(message.into()),
             suggestion: None,
         }
     }
@@ -178,23 +178,34 @@ impl Report {
         self.notes.push(Note {
             line: (place.line != 0).then_some(place.line),
             kind,
-            message,
+            message: printable(message),
         });
     }
 
     /// The notes, if there is no problem; each thing once, in the order of lines, what is about
     /// the whole last.
     pub(crate) fn finish(mut self) -> Result<Vec<Note>, Vec<Problem>> {
-        let line = |line: Option<usize>| line.unwrap_or(usize::MAX);
-        self.problems.sort_by_key(|p| (line(p.line), p.column));
+        let last = |line: Option<usize>| line.unwrap_or(usize::MAX);
+        let problem = |p: &Problem| (last(p.line), p.column, p.message.clone());
+        self.problems.sort_by_cached_key(problem);
         self.problems.dedup();
-        self.notes.sort_by_key(|n| (line(n.line), n.kind));
+        self.notes
+            .sort_by_cached_key(|n| (last(n.line), n.kind, n.message.clone()));
         self.notes.dedup();
         if self.problems.is_empty() {
             Ok(self.notes)
         } else {
             Err(self.problems)
         }
+    }
+}
+
+/// What is quoted may hold anything; it is shown without control characters.
+fn printable(text: String) -> String {
+    if text.contains(char::is_control) {
+        text.replace(char::is_control, "\u{fffd}")
+    } else {
+        text
     }
 }
 

@@ -39,6 +39,7 @@ impl ShardSnapshot {
     /// Packets dropped by reason, by shard and engine together.
     pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         let mine = self.counters.drops.iter();
-        mine.zip(self.engine.drops.iter()).map(|((reason, a), (_, b))| (reason, a + b))
+        mine.zip(self.engine.drops.iter())
+            .map(|((reason, a), (_, b))| (reason, a + b))
     }
 }

@@ -27,9 +27,17 @@ pub(crate) struct Directory {
 impl Directory {
     pub(crate) fn answer(&self, request: DirectoryRequest) -> Answer {
         match request {
-            DirectoryRequest::Locate { tenant, identity, endpoint, selectors } => {
+            DirectoryRequest::Locate {
+                tenant,
+                identity,
+                endpoint,
+                selectors,
+            } => {
                 let Some(book) = self.tenants.get(&tenant) else {
-                    return Answer::Located { same: Vec::new(), others: Vec::new() };
+                    return Answer::Located {
+                        same: Vec::new(),
+                        others: Vec::new(),
+                    };
                 };
                 book.locate(&identity, endpoint, &selectors)
             }
@@ -45,9 +53,16 @@ impl Directory {
                 let mut book = self.tenants.entry(tenant).or_default();
                 book.release(device);
                 if !selectors.is_empty() {
-                    book.claim(device, identity, Device::new(shard, endpoint, selectors, alive));
+                    book.claim(
+                        device,
+                        identity,
+                        Device::new(shard, endpoint, selectors, alive),
+                    );
                 }
-                Answer::Located { same: Vec::new(), others: Vec::new() }
+                Answer::Located {
+                    same: Vec::new(),
+                    others: Vec::new(),
+                }
             }
         }
     }
@@ -111,20 +126,35 @@ impl Device {
         selectors: Vec<TrafficSelector>,
         alive: bool,
     ) -> Self {
-        let nets = selectors.iter().flat_map(TrafficSelector::to_nets).collect();
+        let nets = selectors
+            .iter()
+            .flat_map(TrafficSelector::to_nets)
+            .collect();
         let life = if alive { Life::Alive } else { Life::Remembered };
-        Self { identity: IdentityNo(0), shard, endpoint, selectors, nets, life }
+        Self {
+            identity: IdentityNo(0),
+            shard,
+            endpoint,
+            selectors,
+            nets,
+            life,
+        }
     }
 
     fn overlaps(&self, asked: &[TrafficSelector]) -> bool {
-        self.selectors.iter().any(|held| asked.iter().any(|a| a.intersect(held).is_some()))
+        self.selectors
+            .iter()
+            .any(|held| asked.iter().any(|a| a.intersect(held).is_some()))
     }
 }
 
 impl Book {
     fn claim(&mut self, id: DeviceId, identity: Identity, mut device: Device) {
         let next = self.next;
-        let number = *self.numbers.entry(identity.clone()).or_insert(IdentityNo(next));
+        let number = *self
+            .numbers
+            .entry(identity.clone())
+            .or_insert(IdentityNo(next));
         self.next += u64::from(number == IdentityNo(next));
         device.identity = number;
         let devices = self.identities.entry(number).or_insert_with(|| Devices {
@@ -132,7 +162,11 @@ impl Book {
             claims: ByLife::default(),
             endpoints: HashMap::new(),
         });
-        devices.endpoints.entry(device.endpoint).or_default().insert((device.life, id));
+        devices
+            .endpoints
+            .entry(device.endpoint)
+            .or_default()
+            .insert((device.life, id));
         for net in &device.nets {
             devices.claims.of(device.life).insert(net, (number, id));
             self.claims.of(device.life).insert(net, (number, id));
@@ -141,11 +175,21 @@ impl Book {
     }
 
     fn release(&mut self, id: DeviceId) {
-        let Some(device) = self.devices.remove(&id) else { return };
+        let Some(device) = self.devices.remove(&id) else {
+            return;
+        };
         let claim = (device.identity, id);
-        device.nets.iter().for_each(|net| self.claims.of(device.life).remove(net, claim));
-        let Some(devices) = self.identities.get_mut(&device.identity) else { return };
-        device.nets.iter().for_each(|net| devices.claims.of(device.life).remove(net, claim));
+        device
+            .nets
+            .iter()
+            .for_each(|net| self.claims.of(device.life).remove(net, claim));
+        let Some(devices) = self.identities.get_mut(&device.identity) else {
+            return;
+        };
+        device
+            .nets
+            .iter()
+            .for_each(|net| devices.claims.of(device.life).remove(net, claim));
         if let Some(there) = devices.endpoints.get_mut(&device.endpoint) {
             there.remove(&(device.life, id));
             if there.is_empty() {
@@ -158,8 +202,16 @@ impl Book {
         }
     }
 
-    fn locate(&self, identity: &Identity, endpoint: SocketAddr, asked: &[TrafficSelector]) -> Answer {
-        let own = self.numbers.get(identity).and_then(|no| Some((no, self.identities.get(no)?)));
+    fn locate(
+        &self,
+        identity: &Identity,
+        endpoint: SocketAddr,
+        asked: &[TrafficSelector],
+    ) -> Answer {
+        let own = self
+            .numbers
+            .get(identity)
+            .and_then(|no| Some((no, self.identities.get(no)?)));
         let nets: Vec<IpNet> = asked.iter().flat_map(TrafficSelector::to_nets).collect();
         let same = own.map_or_else(Vec::new, |(_, devices)| {
             // The same endpoint says most: those come first.
@@ -169,8 +221,12 @@ impl Book {
         });
         let wanted = own.map_or(Wanted::All, |(no, _)| Wanted::NotOf(*no));
         let others = self.overlapping(&self.claims, wanted, &nets, asked, Vec::new());
-        let named = |found: Vec<DeviceId>| found.iter().filter_map(|d| self.named(*d, asked)).collect();
-        Answer::Located { same: named(same), others: named(others) }
+        let named =
+            |found: Vec<DeviceId>| found.iter().filter_map(|d| self.named(*d, asked)).collect();
+        Answer::Located {
+            same: named(same),
+            others: named(others),
+        }
     }
 
     /// Adds to `found` the wanted devices whose selectors overlap, up to the limit.
@@ -197,7 +253,10 @@ impl Book {
         };
         let _ = [&claims.alive, &claims.remembered]
             .into_iter()
-            .try_for_each(|c| nets.iter().try_for_each(|net| c.overlapping(net, wanted, &mut look)));
+            .try_for_each(|c| {
+                nets.iter()
+                    .try_for_each(|net| c.overlapping(net, wanted, &mut look))
+            });
         found
     }
 

@@ -21,9 +21,16 @@ impl EventBus {
     }
 
     pub(crate) fn publish(&self, shard: ShardId, peer: Option<Arc<PeerLabel>>, event: Event) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let unix_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let record = Record { unix_ms, shard: shard.0.into(), peer, event };
+        let record = Record {
+            unix_ms,
+            shard: shard.0.into(),
+            peer,
+            event,
+        };
         // An error says that nobody listens.
         let _ = self.0.send(Arc::new(record));
     }
@@ -108,11 +115,16 @@ struct Rate {
 
 impl Rate {
     fn new(now: Instant) -> Self {
-        Self { tokens: LOG_RATE.into(), at: now }
+        Self {
+            tokens: LOG_RATE.into(),
+            at: now,
+        }
     }
 
     fn allows(&mut self, now: Instant) -> bool {
-        let refill = now.saturating_duration_since(self.at).min(Duration::from_secs(1));
+        let refill = now
+            .saturating_duration_since(self.at)
+            .min(Duration::from_secs(1));
         self.at = now;
         let full = f64::from(LOG_RATE);
         self.tokens = (self.tokens + refill.as_secs_f64() * full).min(full);
@@ -134,8 +146,12 @@ mod tests {
         for _ in 0..BEHIND + 100 {
             bus.publish(ShardId(3), None, Event::PeerUp);
         }
-        let Some(Feed::Lost(lost)) = events.next().await else { panic!() };
-        let Some(Feed::Event(record)) = events.next().await else { panic!() };
+        let Some(Feed::Lost(lost)) = events.next().await else {
+            panic!()
+        };
+        let Some(Feed::Event(record)) = events.next().await else {
+            panic!()
+        };
         assert_eq!((lost, record.shard), (100, 3));
         assert!(record.unix_ms > 1_700_000_000_000);
         drop(bus);
@@ -149,7 +165,9 @@ mod tests {
         let begin = Instant::now();
         let mut rate = Rate::new(begin);
         let allowed = |rate: &mut Rate, ms: u64| {
-            (0..1000).filter(|_| rate.allows(begin + Duration::from_millis(ms))).count()
+            (0..1000)
+                .filter(|_| rate.allows(begin + Duration::from_millis(ms)))
+                .count()
         };
         assert_eq!(allowed(&mut rate, 0), 100);
         assert_eq!(allowed(&mut rate, 500), 50);

@@ -150,7 +150,9 @@ impl EngineHandle {
         let mut replies = Vec::new();
         let collect = async {
             while replies.len() < asked.len() {
-                let Some(reply) = receiver.recv().await else { break };
+                let Some(reply) = receiver.recv().await else {
+                    break;
+                };
                 replies.push(reply);
             }
         };
@@ -193,7 +195,11 @@ impl EngineHandle {
 
     /// The shards' counters now. The engine's own drops are in [`EngineHandle::snapshots`].
     pub async fn counters(&self) -> Vec<Counters> {
-        self.snapshots().await.into_iter().map(|s| s.counters).collect()
+        self.snapshots()
+            .await
+            .into_iter()
+            .map(|s| s.counters)
+            .collect()
     }
 
     /// The counters of shards and engine now; of a shard that does not answer, its last ones.
@@ -217,8 +223,11 @@ impl EngineHandle {
             mailbox.put(Control::Command(id, Command::Shutdown, sender.clone()));
         }
         let _ = timeout(GOODBYE, self.0.ends.all(&everyone)).await;
-        let unfinished =
-            everyone.iter().copied().filter(|s| !self.0.ends.has_ended(*s)).collect::<Vec<_>>();
+        let unfinished = everyone
+            .iter()
+            .copied()
+            .filter(|s| !self.0.ends.has_ended(*s))
+            .collect::<Vec<_>>();
         self.0.stop();
         let _ = timeout(STOP, self.0.ends.all(&everyone)).await;
         self.end_workers().await;
@@ -231,7 +240,10 @@ impl EngineHandle {
             }
             runtime.shutdown_background();
         }
-        Shutdown { unfinished, routes_left }
+        Shutdown {
+            unfinished,
+            routes_left,
+        }
     }
 
     async fn end_workers(&self) {
@@ -266,7 +278,9 @@ async fn publish_while_running(running: Weak<Running>, period: Duration) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let Some(running) = running.upgrade() else { return };
+        let Some(running) = running.upgrade() else {
+            return;
+        };
         running.publish().await;
     }
 }
@@ -275,7 +289,8 @@ impl Running {
     async fn publish(&self) {
         let snapshots = self.snapshots().await;
         let policy = Arc::clone(&lock(&self.policy));
-        self.metrics.publish(&snapshots, &policy, &self.route_status);
+        self.metrics
+            .publish(&snapshots, &policy, &self.route_status);
     }
 
     async fn snapshots(&self) -> Vec<ShardSnapshot> {
@@ -285,8 +300,10 @@ impl Running {
             receiver
         };
         let alive = (0..=u8::MAX).zip(self.shared.mailboxes.iter());
-        let asked: Vec<_> =
-            alive.filter(|(id, _)| !self.ends.has_ended(ShardId(*id))).map(|(_, m)| ask(m)).collect();
+        let asked: Vec<_> = alive
+            .filter(|(id, _)| !self.ends.has_ended(ShardId(*id)))
+            .map(|(_, m)| ask(m))
+            .collect();
         let mut fresh = Vec::new();
         let collect = async {
             for answer in asked {
@@ -306,7 +323,10 @@ impl Running {
     }
 
     fn stop(&self) {
-        self.shared.mailboxes.iter().for_each(|mailbox| mailbox.put(Control::Stop));
+        self.shared
+            .mailboxes
+            .iter()
+            .for_each(|mailbox| mailbox.put(Control::Stop));
         self.shared.queues.stop();
     }
 }
@@ -333,12 +353,22 @@ fn successor(current: &Policy, mut next: Policy) -> Result<Policy, ApplyError> {
     let (old, new) = (&current.listen, &mut next.listen);
     // Port 0 is whatever was found.
     new.port = if new.port == 0 { old.port } else { new.port };
-    new.nat_port = if new.nat_port == 0 { old.nat_port } else { new.nat_port };
+    new.nat_port = if new.nat_port == 0 {
+        old.nat_port
+    } else {
+        new.nat_port
+    };
     let unchanged = [
         (*new == *old, "the listening addresses and ports"),
-        (next.shards.is_none_or(|n| Some(n) == current.shards), "the number of shards"),
+        (
+            next.shards.is_none_or(|n| Some(n) == current.shards),
+            "the number of shards",
+        ),
         (next.tenants == current.tenants, "the tenants"),
-        (next.observability == current.observability, "the metrics listener"),
+        (
+            next.observability == current.observability,
+            "the metrics listener",
+        ),
     ];
     if let Some((_, what)) = unchanged.iter().find(|(same, _)| !same) {
         return Err(ApplyError::NeedsRestart(what));
@@ -364,11 +394,15 @@ impl Ends {
         if let Err(reason) = &end {
             tracing::error!(shard = shard.0, reason, "a shard ended");
         }
-        self.0.send_modify(|ends| ends[usize::from(shard.0)] = Some(end));
+        self.0
+            .send_modify(|ends| ends[usize::from(shard.0)] = Some(end));
     }
 
     fn has_ended(&self, shard: ShardId) -> bool {
-        self.0.borrow().get(usize::from(shard.0)).is_none_or(Option::is_some)
+        self.0
+            .borrow()
+            .get(usize::from(shard.0))
+            .is_none_or(Option::is_some)
     }
 
     fn any_ended(&self) -> bool {
@@ -377,7 +411,9 @@ impl Ends {
 
     async fn all(&self, shards: &[ShardId]) {
         let ended = |ends: &Vec<End>| {
-            shards.iter().all(|s| ends.get(usize::from(s.0)).is_none_or(Option::is_some))
+            shards
+                .iter()
+                .all(|s| ends.get(usize::from(s.0)).is_none_or(Option::is_some))
         };
         // An error would say that the sender is gone, which is here.
         let _ = self.0.subscribe().wait_for(ended).await;
@@ -386,7 +422,10 @@ impl Ends {
     async fn joined(&self) -> Result<(), ShardFailure> {
         let failure = |ends: &Vec<End>| {
             (0..=u8::MAX).zip(ends).find_map(|(id, end)| match end {
-                Some(Err(reason)) => Some(ShardFailure { shard: ShardId(id), reason: reason.clone() }),
+                Some(Err(reason)) => Some(ShardFailure {
+                    shard: ShardId(id),
+                    reason: reason.clone(),
+                }),
                 _ => None,
             })
         };
@@ -405,19 +444,31 @@ mod tests {
     #[test]
     fn only_what_needs_no_restart_is_applied() {
         let mut current = testing::policy(2);
-        (current.revision, current.listen.port, current.listen.nat_port) = (4, 1500, 14500);
+        (
+            current.revision,
+            current.listen.port,
+            current.listen.nat_port,
+        ) = (4, 1500, 14500);
         let next = successor(&current, testing::policy(2)).unwrap();
-        assert_eq!((next.revision, next.listen.port, next.shards), (5, 1500, Some(2)));
+        assert_eq!(
+            (next.revision, next.listen.port, next.shards),
+            (5, 1500, Some(2))
+        );
 
         let refused = |change: fn(&mut Policy)| {
             let mut policy = testing::policy(2);
             change(&mut policy);
-            matches!(successor(&current, policy), Err(ApplyError::NeedsRestart(_)))
+            matches!(
+                successor(&current, policy),
+                Err(ApplyError::NeedsRestart(_))
+            )
         };
         assert!(refused(|p| p.listen.port = 500));
         assert!(refused(|p| p.shards = Some(3)));
         assert!(refused(|p| p.tenants.clear()));
-        assert!(refused(|p| p.observability.metrics = Some(([127, 0, 0, 1], 9).into())));
+        assert!(refused(
+            |p| p.observability.metrics = Some(([127, 0, 0, 1], 9).into())
+        ));
         assert!(!refused(|p| p.shards = None));
     }
 
@@ -425,11 +476,18 @@ mod tests {
     async fn join_tells_failures_from_ends() {
         let ends = Ends::new(2);
         ends.report(ShardId(0), Ok(()));
-        assert!(timeout(Duration::from_millis(20), ends.joined()).await.is_err());
+        assert!(
+            timeout(Duration::from_millis(20), ends.joined())
+                .await
+                .is_err()
+        );
         ends.report(ShardId(1), Ok(()));
         assert_eq!(ends.joined().await, Ok(()));
         let ends = Ends::new(2);
         ends.report(ShardId(1), Err("why".into()));
-        assert_eq!(ends.joined().await.unwrap_err().to_string(), "shard 1 ended: why");
+        assert_eq!(
+            ends.joined().await.unwrap_err().to_string(),
+            "shard 1 ended: why"
+        );
     }
 }

@@ -36,7 +36,11 @@ impl Train<'_> {
 impl Inbox {
     pub(crate) fn new() -> Self {
         let metas = [RecvMeta::default(); BATCH_SIZE];
-        Self { buffers: vec![0; BATCH_SIZE * LARGEST], metas, received: 0 }
+        Self {
+            buffers: vec![0; BATCH_SIZE * LARGEST],
+            metas,
+            received: 0,
+        }
     }
 
     /// Receives what there is, at most `max` trains; whether there may be more.
@@ -46,7 +50,9 @@ impl Inbox {
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
         let socket = (&from.socket).into();
-        let received = from.state.recv(socket, &mut slices[..max], &mut self.metas[..max]);
+        let received = from
+            .state
+            .recv(socket, &mut slices[..max], &mut self.metas[..max]);
         // An error is a pending one of the socket or nothing to read: the next round will see.
         self.received = received.unwrap_or(0);
         self.received == max

@@ -24,7 +24,10 @@ pub(crate) enum Read<'a> {
 
 impl InnerQueues {
     pub(crate) fn new(queues: Vec<Option<OwnedFd>>) -> Self {
-        Self { queues, buffer: vec![0; LARGEST] }
+        Self {
+            queues,
+            buffer: vec![0; LARGEST],
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TenantId, &OwnedFd)> {
@@ -45,7 +48,9 @@ impl InnerQueues {
 
     /// Reads into a buffer of the caller's (see [`Self::lend`]).
     pub(crate) fn read<'a>(&self, tenant: TenantId, buffer: &'a mut [u8]) -> Read<'a> {
-        let Some(fd) = self.get(tenant) else { return Read::Gone };
+        let Some(fd) = self.get(tenant) else {
+            return Read::Gone;
+        };
         match rustix::io::read(fd, &mut *buffer) {
             Ok(0) => Read::Gone,
             Ok(len) => Read::Packet(&mut buffer[..len]),
@@ -58,7 +63,8 @@ impl InnerQueues {
 
     /// Whether the device took the packet.
     pub(crate) fn write(&self, tenant: TenantId, packet: &[u8]) -> bool {
-        self.get(tenant).is_some_and(|fd| rustix::io::write(fd.as_fd(), packet).is_ok())
+        self.get(tenant)
+            .is_some_and(|fd| rustix::io::write(fd.as_fd(), packet).is_ok())
     }
 
     /// The buffer to read into, which has to be given back: so a packet can be worked on while

@@ -31,17 +31,29 @@ pub(crate) enum Control {
 
 /// A packet that another shard received.
 pub(crate) enum Packet {
-    Datagram { path: Path, ecn: Ecn, payload: Vec<u8> },
-    Inner { tenant: TenantId, packet: Vec<u8> },
+    Datagram {
+        path: Path,
+        ecn: Ecn,
+        payload: Vec<u8>,
+    },
+    Inner {
+        tenant: TenantId,
+        packet: Vec<u8>,
+    },
 }
 
 impl From<HandOff<'_>> for Packet {
     fn from(packet: HandOff<'_>) -> Self {
         match packet {
-            HandOff::Datagram { path, ecn, payload } => {
-                Self::Datagram { path, ecn, payload: payload.to_vec() }
-            }
-            HandOff::Inner { tenant, packet } => Self::Inner { tenant, packet: packet.to_vec() },
+            HandOff::Datagram { path, ecn, payload } => Self::Datagram {
+                path,
+                ecn,
+                payload: payload.to_vec(),
+            },
+            HandOff::Inner { tenant, packet } => Self::Inner {
+                tenant,
+                packet: packet.to_vec(),
+            },
         }
     }
 }
@@ -118,21 +130,32 @@ mod tests {
     use std::sync::Arc;
 
     fn readable(mailbox: &Mailbox) -> bool {
-        let mut fds = [rustix::event::PollFd::new(mailbox, rustix::event::PollFlags::IN)];
+        let mut fds = [rustix::event::PollFd::new(
+            mailbox,
+            rustix::event::PollFlags::IN,
+        )];
         rustix::event::poll(&mut fds, Some(&rustix::event::Timespec::default())).unwrap() == 1
     }
 
     #[test]
     fn a_full_ring_refuses_and_control_is_never_lost() {
         let mailbox = Mailbox::new().unwrap();
-        let packet = || HandOff::Inner { tenant: TenantId(0), packet: &[1, 2, 3] };
-        let taken = (0..RING + 10).filter(|_| mailbox.hand_off(packet())).count();
+        let packet = || HandOff::Inner {
+            tenant: TenantId(0),
+            packet: &[1, 2, 3],
+        };
+        let taken = (0..RING + 10)
+            .filter(|_| mailbox.hand_off(packet()))
+            .count();
         assert_eq!(taken, RING);
         for spi in 0..10_000 {
             mailbox.put(Control::Message(Message::ForgetSpi(spi)));
         }
         mailbox.begin();
-        assert_eq!(std::iter::from_fn(|| mailbox.take_control()).count(), 10_000);
+        assert_eq!(
+            std::iter::from_fn(|| mailbox.take_control()).count(),
+            10_000
+        );
         assert_eq!(std::iter::from_fn(|| mailbox.take_packet()).count(), RING);
         assert!(mailbox.is_empty());
     }
@@ -153,9 +176,19 @@ mod tests {
             .collect();
         let mut seen = 0;
         while seen < 20_000 {
-            let mut fds = [rustix::event::PollFd::new(&*mailbox, rustix::event::PollFlags::IN)];
-            let bound = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
-            assert_eq!(rustix::event::poll(&mut fds, Some(&bound)).unwrap(), 1, "missed a wake");
+            let mut fds = [rustix::event::PollFd::new(
+                &*mailbox,
+                rustix::event::PollFlags::IN,
+            )];
+            let bound = rustix::event::Timespec {
+                tv_sec: 10,
+                tv_nsec: 0,
+            };
+            assert_eq!(
+                rustix::event::poll(&mut fds, Some(&bound)).unwrap(),
+                1,
+                "missed a wake"
+            );
             mailbox.begin();
             seen += std::iter::from_fn(|| mailbox.take_control()).count();
         }

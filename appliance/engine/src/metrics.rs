@@ -39,12 +39,16 @@ impl Metrics {
         let recorder = match listen {
             None => builder.build_recorder(),
             Some(address) => {
-                let failed =
-                    |e: &dyn std::fmt::Display| StartError::Metrics { address, reason: e.to_string() };
+                let failed = |e: &dyn std::fmt::Display| StartError::Metrics {
+                    address,
+                    reason: e.to_string(),
+                };
                 // The exporter would listen on an address that is taken only in part (a wildcard).
                 std::net::TcpListener::bind(address).map_err(|e| failed(&e))?;
-                let (recorder, exporter) =
-                    builder.with_http_listener(address).build().map_err(|e| failed(&e))?;
+                let (recorder, exporter) = builder
+                    .with_http_listener(address)
+                    .build()
+                    .map_err(|e| failed(&e))?;
                 tokio::spawn(async move {
                     if exporter.await.is_err() {
                         tracing::error!(%address, "metrics listener ended");
@@ -62,7 +66,12 @@ impl Metrics {
         self.handle.render()
     }
 
-    pub(crate) fn publish(&self, snapshots: &[ShardSnapshot], policy: &Policy, routes: &RouteStatus) {
+    pub(crate) fn publish(
+        &self,
+        snapshots: &[ShardSnapshot],
+        policy: &Policy,
+        routes: &RouteStatus,
+    ) {
         with_local_recorder(&self.recorder, || {
             gauge!("hawser_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
             gauge!("hawser_config_revision").set(policy.revision as f64);
@@ -81,14 +90,21 @@ impl Metrics {
 fn peers(snapshots: &[ShardSnapshot], policy: &Policy) {
     let mut counts: BTreeMap<(&str, &str, usize), u64> = BTreeMap::new();
     for template in &policy.templates {
-        let Some(tenant) = policy.tenants.get(usize::from(template.tenant.0)) else { continue };
+        let Some(tenant) = policy.tenants.get(usize::from(template.tenant.0)) else {
+            continue;
+        };
         for status in 0..STATUSES.len() {
             counts.insert((&tenant.name, &template.name, status), 0);
         }
     }
     for count in snapshots.iter().flat_map(|s| &s.counters.peers) {
-        let status = STATUSES.iter().position(|(s, _)| *s == count.status).unwrap_or(0);
-        *counts.entry((&count.tenant, &count.template, status)).or_default() += count.count;
+        let status = STATUSES
+            .iter()
+            .position(|(s, _)| *s == count.status)
+            .unwrap_or(0);
+        *counts
+            .entry((&count.tenant, &count.template, status))
+            .or_default() += count.count;
     }
     for ((tenant, template, status), count) in counts {
         let labels = vec![
@@ -123,12 +139,24 @@ fn totals(snapshots: &[ShardSnapshot]) {
     };
     labelled("hawser_rekeys_total", ("kind", "ike"), |c| c.ike_rekeys);
     labelled("hawser_rekeys_total", ("kind", "child"), |c| c.child_rekeys);
-    labelled("hawser_ike_messages_total", ("direction", "in"), |c| c.ike_received);
-    labelled("hawser_ike_messages_total", ("direction", "out"), |c| c.ike_sent);
-    labelled("hawser_esp_packets_total", ("direction", "in"), |c| c.esp_packets_in);
-    labelled("hawser_esp_packets_total", ("direction", "out"), |c| c.esp_packets_out);
-    labelled("hawser_esp_bytes_total", ("direction", "in"), |c| c.esp_bytes_in);
-    labelled("hawser_esp_bytes_total", ("direction", "out"), |c| c.esp_bytes_out);
+    labelled("hawser_ike_messages_total", ("direction", "in"), |c| {
+        c.ike_received
+    });
+    labelled("hawser_ike_messages_total", ("direction", "out"), |c| {
+        c.ike_sent
+    });
+    labelled("hawser_esp_packets_total", ("direction", "in"), |c| {
+        c.esp_packets_in
+    });
+    labelled("hawser_esp_packets_total", ("direction", "out"), |c| {
+        c.esp_packets_out
+    });
+    labelled("hawser_esp_bytes_total", ("direction", "in"), |c| {
+        c.esp_bytes_in
+    });
+    labelled("hawser_esp_bytes_total", ("direction", "out"), |c| {
+        c.esp_bytes_out
+    });
 }
 
 /// Sums over the shards for every reason there is, also those that never came up.
@@ -138,19 +166,35 @@ fn by_reason(snapshots: &[ShardSnapshot]) {
     };
     for (i, reason) in CloseCause::ALL.iter().enumerate() {
         let count = |s: &ShardSnapshot| s.counters.tunnels_down.iter().nth(i).map_or(0, |r| r.1);
-        publish("hawser_tunnel_down_total", reason.label(), snapshots.iter().map(count).sum());
+        publish(
+            "hawser_tunnel_down_total",
+            reason.label(),
+            snapshots.iter().map(count).sum(),
+        );
     }
     for (i, reason) in HandshakeFailure::ALL.iter().enumerate() {
         let count = |s: &ShardSnapshot| s.counters.failures.iter().nth(i).map_or(0, |r| r.1);
-        publish("hawser_handshake_failures_total", reason.label(), snapshots.iter().map(count).sum());
+        publish(
+            "hawser_handshake_failures_total",
+            reason.label(),
+            snapshots.iter().map(count).sum(),
+        );
     }
     for (i, reason) in MessageError::ALL.iter().enumerate() {
         let count = |s: &ShardSnapshot| s.counters.message_errors.iter().nth(i).map_or(0, |r| r.1);
-        publish("hawser_ike_message_errors_total", reason.label(), snapshots.iter().map(count).sum());
+        publish(
+            "hawser_ike_message_errors_total",
+            reason.label(),
+            snapshots.iter().map(count).sum(),
+        );
     }
     for (i, reason) in DropReason::ALL.iter().enumerate() {
         let count = |s: &ShardSnapshot| s.drops().nth(i).map_or(0, |r| r.1);
-        publish("hawser_esp_drops_total", reason.label(), snapshots.iter().map(count).sum());
+        publish(
+            "hawser_esp_drops_total",
+            reason.label(),
+            snapshots.iter().map(count).sum(),
+        );
     }
 }
 
@@ -159,15 +203,28 @@ fn by_shard(snapshots: &[ShardSnapshot]) {
     for snapshot in snapshots {
         let shard = snapshot.shard.0.to_string();
         let (counters, engine) = (&snapshot.counters, &snapshot.engine);
-        let total = |name: &'static str, count| counter!(name, "shard" => shard.clone()).absolute(count);
+        let total =
+            |name: &'static str, count| counter!(name, "shard" => shard.clone()).absolute(count);
         total("hawser_shard_loop_rounds_total", engine.rounds);
         total("hawser_shard_handed_off_packets_total", counters.handed_off);
         total("hawser_shard_send_errors_total", engine.send_errors);
-        total("hawser_shard_unanswerable_datagrams_total", engine.unanswerable);
-        total("hawser_shard_key_exchanges_refused_total", engine.key_exchange_refused);
+        total(
+            "hawser_shard_unanswerable_datagrams_total",
+            engine.unanswerable,
+        );
+        total(
+            "hawser_shard_key_exchanges_refused_total",
+            engine.key_exchange_refused,
+        );
         let gauge = |name: &'static str, value| gauge!(name, "shard" => shard.clone()).set(value);
-        gauge("hawser_shard_loop_lag_seconds", engine.loop_lag.as_secs_f64());
-        gauge("hawser_shard_key_exchange_backlog", engine.key_exchange_backlog as f64);
+        gauge(
+            "hawser_shard_loop_lag_seconds",
+            engine.loop_lag.as_secs_f64(),
+        );
+        gauge(
+            "hawser_shard_key_exchange_backlog",
+            engine.key_exchange_backlog as f64,
+        );
     }
 }
 

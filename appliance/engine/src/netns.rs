@@ -13,7 +13,10 @@ pub(crate) fn run_in<T: Send>(
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, StartError> {
     let Some(name) = name else { return Ok(work()) };
-    let failed = |source| StartError::Namespace { name: name.to_owned(), source };
+    let failed = |source| StartError::Namespace {
+        name: name.to_owned(),
+        source,
+    };
     if name.contains('/') {
         return Err(failed(io::ErrorKind::InvalidInput.into()));
     }
@@ -24,5 +27,7 @@ pub(crate) fn run_in<T: Send>(
     };
     let result = std::thread::scope(|scope| scope.spawn(enter_and_work).join());
     let panicked = || io::Error::other("the thread in the namespace panicked");
-    result.map_err(|_| failed(panicked()))?.map_err(|e: rustix::io::Errno| failed(e.into()))
+    result
+        .map_err(|_| failed(panicked()))?
+        .map_err(|e: rustix::io::Errno| failed(e.into()))
 }

@@ -50,6 +50,10 @@ pub struct Routing {
 impl Default for Routing {
     /// Table 220, priority 220, mark 0x4857 (`HW`).
     fn default() -> Self {
-        Self { table: 220, priority: 220, mark: 0x4857 }
+        Self {
+            table: 220,
+            priority: 220,
+            mark: 0x4857,
+        }
     }
 }

@@ -33,7 +33,13 @@ struct Target {
 impl Target {
     fn transmit<'a>(&self, contents: &'a [u8], segment_size: Option<usize>) -> Transmit<'a> {
         let ecn = EcnCodepoint::from_bits(self.ecn.bits());
-        Transmit { destination: self.remote, ecn, contents, segment_size, src_ip: self.source }
+        Transmit {
+            destination: self.remote,
+            ecn,
+            contents,
+            segment_size,
+            src_ip: self.source,
+        }
     }
 }
 
@@ -57,9 +63,16 @@ struct Sender {
 
 impl Outbox {
     pub(crate) fn new(sockets: Vec<OuterSocket>) -> Self {
-        let sender = |outer| Sender { outer, waiting: VecDeque::new() };
+        let sender = |outer| Sender {
+            outer,
+            waiting: VecDeque::new(),
+        };
         let sockets = sockets.into_iter().map(sender).collect();
-        Self { sockets, arena: Vec::new(), datagrams: Vec::new() }
+        Self {
+            sockets,
+            arena: Vec::new(),
+            datagrams: Vec::new(),
+        }
     }
 
     pub(crate) fn sockets(&self) -> impl Iterator<Item = (usize, &OuterSocket)> {
@@ -84,7 +97,10 @@ impl Outbox {
     /// Takes a native ESP packet; `false` where there is no raw socket for the local address.
     pub(crate) fn raw(&mut self, path: &Path, ecn: Ecn, payload: &[u8]) -> bool {
         // The port of a raw address is the protocol or 0.
-        let path = Path { remote: SocketAddr::new(path.remote.ip(), 0), ..*path };
+        let path = Path {
+            remote: SocketAddr::new(path.remote.ip(), 0),
+            ..*path
+        };
         self.push(|kind| kind == Kind::RawEsp, &path, 0, ecn, payload)
     }
 
@@ -99,20 +115,35 @@ impl Outbox {
         let ip = path.local.ip();
         let bound = |s: &&Sender, to: bool| {
             let local = s.outer.local;
-            let fits = if to { local.ip() == ip } else { local.ip().is_unspecified() };
+            let fits = if to {
+                local.ip() == ip
+            } else {
+                local.ip().is_unspecified()
+            };
             wanted(s.outer.kind)
                 && local.port() == port
                 && fits
                 && local.is_ipv4() == path.remote.is_ipv4()
         };
         let find = |exact| self.sockets.iter().position(|s| bound(&s, exact));
-        let Some(socket) = find(true).or_else(|| find(false)) else { return false };
+        let Some(socket) = find(true).or_else(|| find(false)) else {
+            return false;
+        };
         let wildcard = self.sockets[socket].outer.local.ip().is_unspecified();
         let source = (wildcard && !ip.is_unspecified()).then_some(ip);
         let start = self.arena.len();
         self.arena.extend_from_slice(payload);
-        let target = Target { socket, remote: path.remote, source, ecn };
-        self.datagrams.push(Datagram { target, start, end: self.arena.len() });
+        let target = Target {
+            socket,
+            remote: path.remote,
+            source,
+            ecn,
+        };
+        self.datagrams.push(Datagram {
+            target,
+            start,
+            end: self.arena.len(),
+        });
         true
     }
 
@@ -150,7 +181,9 @@ impl Outbox {
 /// How many datagrams from the first on can be one GSO send: the same target, the same size, of
 /// which only the last may be smaller.
 fn run(datagrams: &[Datagram], max_segments: usize) -> usize {
-    let Some(first) = datagrams.first() else { return 0 };
+    let Some(first) = datagrams.first() else {
+        return 0;
+    };
     let size = first.end - first.start;
     if size > SEGMENT || size == 0 {
         return 1;
@@ -179,7 +212,9 @@ fn count(error: &io::Error, counters: &mut EngineCounters) {
 
 impl Sender {
     fn send(&mut self, run: &[Datagram], arena: &[u8], counters: &mut EngineCounters) {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { return };
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            return;
+        };
         let whole = &arena[first.start..last.end];
         let size = (run.len() > 1).then_some(first.end - first.start);
         let sent = match self.waiting.is_empty() {
@@ -192,7 +227,8 @@ impl Sender {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.keep(run, arena, counters),
             // The way out has no GSO, or a smaller MTU: one by one.
             Err(_) if run.len() > 1 => {
-                run.iter().for_each(|d| self.send(std::slice::from_ref(d), arena, counters));
+                run.iter()
+                    .for_each(|d| self.send(std::slice::from_ref(d), arena, counters));
             }
             Err(e) => count(&e, counters),
         }
@@ -200,7 +236,9 @@ impl Sender {
 
     fn try_send(&self, target: &Target, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
         let transmit = target.transmit(bytes, segment);
-        self.outer.state.try_send((&self.outer.socket).into(), &transmit)
+        self.outer
+            .state
+            .try_send((&self.outer.socket).into(), &transmit)
     }
 
     fn keep(&mut self, run: &[Datagram], arena: &[u8], counters: &mut EngineCounters) {
@@ -231,14 +269,20 @@ mod tests {
 
     fn receiver() -> UdpSocket {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-        receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        receiver
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
         receiver
     }
 
     fn path(outbox: &Outbox, to: &UdpSocket) -> Path {
         let port = outbox.socket(0).local.port();
         let local = SocketAddr::from(([127, 0, 0, 1], port));
-        Path { local, remote: to.local_addr().unwrap(), encapsulated: true }
+        Path {
+            local,
+            remote: to.local_addr().unwrap(),
+            encapsulated: true,
+        }
     }
 
     #[test]
@@ -278,7 +322,11 @@ mod tests {
             let mut at = 0;
             let next = |&(port, size): &(u16, usize)| {
                 at += size;
-                Datagram { target: target(port), start: at - size, end: at }
+                Datagram {
+                    target: target(port),
+                    start: at - size,
+                    end: at,
+                }
             };
             list.iter().map(next).collect::<Vec<_>>()
         };
@@ -305,14 +353,25 @@ mod tests {
     fn a_full_socket_keeps_some_and_counts_the_rest() {
         let mut outbox = outbox("127.0.0.1:0");
         let to = path(&outbox, &receiver());
-        let target = Target { socket: 0, remote: to.remote, source: None, ecn: Ecn::NotEct };
-        outbox.sockets[0].waiting.push_back((target, b"first".to_vec()));
+        let target = Target {
+            socket: 0,
+            remote: to.remote,
+            source: None,
+            ecn: Ecn::NotEct,
+        };
+        outbox.sockets[0]
+            .waiting
+            .push_back((target, b"first".to_vec()));
         for _ in 0..QUEUE + 10 {
             outbox.udp(&to, Ecn::NotEct, b"packet");
         }
         let mut counters = EngineCounters::default();
         outbox.flush(&mut counters);
-        let full = counters.drops.iter().find(|(r, _)| *r == DropReason::SocketFull).unwrap();
+        let full = counters
+            .drops
+            .iter()
+            .find(|(r, _)| *r == DropReason::SocketFull)
+            .unwrap();
         assert_eq!(full.1, 11);
         assert!(outbox.waits(0));
         outbox.resume(0, &mut counters);

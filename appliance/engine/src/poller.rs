@@ -62,15 +62,29 @@ pub(crate) struct Poller {
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, events: Vec::with_capacity(EVENTS), wanting: Vec::new() })
+        Ok(Self {
+            epoll,
+            events: Vec::with_capacity(EVENTS),
+            wanting: Vec::new(),
+        })
     }
 
     pub(crate) fn add(&mut self, fd: &impl AsFd, source: Source) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, fd, source.to_data(), epoll::EventFlags::IN)?)
+        Ok(epoll::add(
+            &self.epoll,
+            fd,
+            source.to_data(),
+            epoll::EventFlags::IN,
+        )?)
     }
 
     /// Whether the outer socket is to say when it has room.
-    pub(crate) fn want_room(&mut self, fd: &impl AsFd, index: usize, wanted: bool) -> io::Result<()> {
+    pub(crate) fn want_room(
+        &mut self,
+        fd: &impl AsFd,
+        index: usize,
+        wanted: bool,
+    ) -> io::Result<()> {
         if self.wanting.len() <= index {
             self.wanting.resize(index + 1, false);
         }
@@ -78,9 +92,18 @@ impl Poller {
             return Ok(());
         }
         self.wanting[index] = wanted;
-        let room = if wanted { epoll::EventFlags::OUT } else { epoll::EventFlags::empty() };
+        let room = if wanted {
+            epoll::EventFlags::OUT
+        } else {
+            epoll::EventFlags::empty()
+        };
         let data = Source::Outer(index).to_data();
-        Ok(epoll::modify(&self.epoll, fd, data, epoll::EventFlags::IN | room)?)
+        Ok(epoll::modify(
+            &self.epoll,
+            fd,
+            data,
+            epoll::EventFlags::IN | room,
+        )?)
     }
 
     /// Waits for `timeout` at most, to the nanosecond; for ever without one.

@@ -14,15 +14,14 @@ use std::net::{IpAddr, SocketAddr};
 const ESP: i32 = 50;
 
 /// The raw socket of each shard on an address.
-pub(crate) fn open(
-    address: IpAddr,
-    shards: u8,
-    mark: Option<u32>,
-) -> io::Result<Vec<OuterSocket>> {
+pub(crate) fn open(address: IpAddr, shards: u8, mark: Option<u32>) -> io::Result<Vec<OuterSocket>> {
     let local = SocketAddr::new(address, 0);
     let open = |shard| {
-        let socket =
-            Socket::new(Domain::for_address(local), Type::RAW, Some(Protocol::from(ESP)))?;
+        let socket = Socket::new(
+            Domain::for_address(local),
+            Type::RAW,
+            Some(Protocol::from(ESP)),
+        )?;
         // Before it is bound, so that no packet of another shard slips in.
         let filter = steering::raw_filter(address.is_ipv4(), shard, shards);
         sockopt::attach_filter(&socket, &filter)?;
@@ -58,14 +57,16 @@ mod tests {
         };
         for top in [1u8, 2, 3, 250] {
             let packet = [top, 1, 2, 3, 0, 0, 0, 1, 42];
-            sockets[0].socket.send_to(&packet, &SocketAddr::new(address, 0).into()).unwrap();
+            sockets[0]
+                .socket
+                .send_to(&packet, &SocketAddr::new(address, 0).into())
+                .unwrap();
             let begin = Instant::now();
             let mut buffer = [0; 128];
             let (shard, len) = loop {
                 assert!(begin.elapsed() < Duration::from_secs(5), "lost");
-                let read = |(i, s): (usize, &OuterSocket)| {
-                    Some((i, (&s.socket).read(&mut buffer).ok()?))
-                };
+                let read =
+                    |(i, s): (usize, &OuterSocket)| Some((i, (&s.socket).read(&mut buffer).ok()?));
                 if let Some(received) = sockets.iter().enumerate().find_map(read) {
                     break received;
                 }

@@ -78,7 +78,13 @@ impl Routes {
             let index = namespaces[namespace].bring_up(tenant).await?;
             links.push(Link { namespace, index });
         }
-        Ok(Self { namespaces, links, book: Book::default(), events, status })
+        Ok(Self {
+            namespaces,
+            links,
+            book: Book::default(),
+            events,
+            status,
+        })
     }
 
     /// Follows the shards until `end`, then takes rules and routes away.
@@ -107,9 +113,14 @@ impl Routes {
     async fn carry_out(&mut self, batch: impl Iterator<Item = (ShardId, RouteChange)>) {
         let mut steps: BTreeMap<(usize, IpNet), (ShardId, Step)> = BTreeMap::new();
         for (shard, change) in batch {
-            let Some(link) = self.links.get(usize::from(change.tenant.0)) else { continue };
+            let Some(link) = self.links.get(usize::from(change.tenant.0)) else {
+                continue;
+            };
             let key = (link.namespace, change.net);
-            match self.book.change(key, change.tenant, change.owner, change.install) {
+            match self
+                .book
+                .change(key, change.tenant, change.owner, change.install)
+            {
                 None => {}
                 Some(Step::Refused) => self.refused(shard, change.net),
                 Some(step) => drop(steps.insert(key, (shard, step))),
@@ -122,7 +133,9 @@ impl Routes {
                 self.refused(shard, net);
             }
         }
-        self.status.installed.store(self.book.len() as u64, Ordering::Relaxed);
+        self.status
+            .installed
+            .store(self.book.len() as u64, Ordering::Relaxed);
     }
 
     async fn try_step(
@@ -152,10 +165,18 @@ impl Routes {
     }
 
     fn index(&self, tenant: TenantId) -> u32 {
-        self.links.get(usize::from(tenant.0)).map_or(0, |link| link.index)
+        self.links
+            .get(usize::from(tenant.0))
+            .map_or(0, |link| link.index)
     }
 
     fn refused(&self, shard: ShardId, net: IpNet) {
-        self.events.publish(shard, None, Event::RouteRefused { prefix: net.to_string() });
+        self.events.publish(
+            shard,
+            None,
+            Event::RouteRefused {
+                prefix: net.to_string(),
+            },
+        );
     }
 }

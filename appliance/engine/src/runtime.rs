@@ -4,7 +4,7 @@
 use crate::directory::Directory;
 use crate::error::StartError;
 use crate::events::{self, EventBus};
-use crate::handle::{EngineHandle, Ends, Parts, RouteTask};
+use crate::handle::{Ends, EngineHandle, Parts, RouteTask};
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::options::{EngineOptions, InnerDevices, Routing};
@@ -52,10 +52,12 @@ impl Engine {
         let (inner, routing) = open_inner(&policy, options.inner, shards)?;
         let mark = routing.and_then(|r| usable_mark(r.mark, &mut notes));
         let (outer, bound) = bind_all(&policy, shards, mark, &mut notes)?;
-        let policy = Arc::new(running_policy(&policy, shards, &bound));
+        let policy = Arc::new(running_policy(Arc::unwrap_or_clone(policy), shards, &bound));
 
-        let mailboxes: Arc<[Mailbox]> =
-            (0..shards).map(|_| Mailbox::new()).collect::<io::Result<Vec<_>>>()?.into();
+        let mailboxes: Arc<[Mailbox]> = (0..shards)
+            .map(|_| Mailbox::new())
+            .collect::<io::Result<Vec<_>>>()?
+            .into();
         let queues = Arc::new(Queues::new(Arc::clone(&mailboxes)));
         let events = EventBus::new();
         let outside = Outside::start(&policy, routing, &events)?;
@@ -82,7 +84,11 @@ impl Engine {
         });
         let shards = outer.into_iter().zip(inner).zip(0u8..);
         for ((outer, inner), id) in shards {
-            let own = Own { config: shard_config(id, &policy), outer, inner };
+            let own = Own {
+                config: shard_config(id, &policy),
+                outer,
+                inner,
+            };
             // A thread that does not start ends the handle, and with it those that did.
             spawn_shard(own, shared.clone(), ends.clone(), !options.unpinned)?;
         }
@@ -116,9 +122,13 @@ fn shard_config(id: u8, policy: &Arc<Policy>) -> ShardConfig {
 }
 
 /// The policy with what came of it: ports, number of shards, first revision.
-fn running_policy(policy: &Policy, shards: u8, bound: &[Bound]) -> Policy {
-    let port = |nat| bound.iter().find(|b| b.nat == nat).map(|b| b.address.port());
-    let mut policy = policy.clone();
+fn running_policy(mut policy: Policy, shards: u8, bound: &[Bound]) -> Policy {
+    let port = |nat| {
+        bound
+            .iter()
+            .find(|b| b.nat == nat)
+            .map(|b| b.address.port())
+    };
     policy.revision = 1;
     policy.shards = Some(shards);
     policy.listen.port = port(false).unwrap_or(policy.listen.port);
@@ -138,7 +148,10 @@ fn open_inner(
     match devices {
         InnerDevices::Tun(routing) => {
             for tenant in &policy.tenants {
-                for (queue, shard) in tun::open_queues(tenant, shards)?.into_iter().zip(&mut inner) {
+                for (queue, shard) in tun::open_queues(tenant, shards)?
+                    .into_iter()
+                    .zip(&mut inner)
+                {
                     shard.push(Some(queue));
                 }
             }
@@ -147,7 +160,10 @@ fn open_inner(
         InnerDevices::Fds(mut fds) => {
             for tenant in &policy.tenants {
                 for (shard, id) in inner.iter_mut().zip(0u8..) {
-                    let fd = fds.remove(&(tenant.id, ShardId(id))).map(tun::adopt).transpose()?;
+                    let fd = fds
+                        .remove(&(tenant.id, ShardId(id)))
+                        .map(tun::adopt)
+                        .transpose()?;
                     shard.push(fd);
                 }
             }
@@ -185,11 +201,19 @@ fn bind_all(
     }
     let mut outer: Outer = (0..shards).map(|_| Vec::new()).collect();
     let mut bound = Vec::new();
-    for (port, number) in [(Port::Ike, policy.listen.port), (Port::Nat, policy.listen.nat_port)] {
-        let groups = bind_port(&addresses, number, |a| udp::bind_group(a, port, shards, mark))?;
+    for (port, number) in [
+        (Port::Ike, policy.listen.port),
+        (Port::Nat, policy.listen.nat_port),
+    ] {
+        let groups = bind_port(&addresses, number, |a| {
+            udp::bind_group(a, port, shards, mark)
+        })?;
         for group in groups {
             let address = group[0][0].local;
-            bound.push(Bound { address, nat: port == Port::Nat });
+            bound.push(Bound {
+                address,
+                nat: port == Port::Nat,
+            });
             for (pair, shard) in group.into_iter().zip(&mut outer) {
                 shard.extend(pair);
             }
@@ -266,14 +290,20 @@ impl Outside {
         if let Some(routing) = routing {
             let (sender, receiver) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
-            let (policy, events, status) = (Arc::clone(policy), events.clone(), Arc::clone(&status));
-            let set_up =
-                async move { Routes::set_up(&policy, routing, events, status).await };
+            let (policy, events, status) =
+                (Arc::clone(policy), events.clone(), Arc::clone(&status));
+            let set_up = async move { Routes::set_up(&policy, routing, events, status).await };
             let task = runtime.spawn(wait_for(&runtime, set_up)?.run(receiver, ended));
             (changes, routes) = (Some(sender), Some(RouteTask { end, task }));
         }
         runtime.spawn(events::log(events.subscribe()));
-        Ok(Self { runtime, metrics: Arc::new(metrics), status, changes, routes })
+        Ok(Self {
+            runtime,
+            metrics: Arc::new(metrics),
+            status,
+            changes,
+            routes,
+        })
     }
 }
 
@@ -284,7 +314,9 @@ fn wait_for<T: Send + 'static>(
 ) -> Result<T, StartError> {
     let (sender, receiver) = std::sync::mpsc::channel();
     runtime.spawn(async move { sender.send(work.await) });
-    receiver.recv().map_err(|_| io::Error::other("setting up panicked"))?
+    receiver
+        .recv()
+        .map_err(|_| io::Error::other("setting up panicked"))?
 }
 
 fn spawn_shard(own: Own, shared: Shared, ends: Ends, pin: bool) -> io::Result<()> {
@@ -295,20 +327,29 @@ fn spawn_shard(own: Own, shared: Shared, ends: Ends, pin: bool) -> io::Result<()
         }
         let result = catch_unwind(AssertUnwindSafe(|| shard_thread::run(own, shared)));
         // By now its sockets and queues are closed.
-        ends.report(id, match result {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("it panicked".to_owned()),
-        });
+        ends.report(
+            id,
+            match result {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("it panicked".to_owned()),
+            },
+        );
     };
-    std::thread::Builder::new().name(format!("hawser-shard-{}", id.0)).spawn(body)?;
+    std::thread::Builder::new()
+        .name(format!("hawser-shard-{}", id.0))
+        .spawn(body)?;
     Ok(())
 }
 
 /// One of the cores that the process may use, in turn. That it cannot is no harm.
 fn pin_to_core(shard: usize) {
-    let Ok(allowed) = sched_getaffinity(None) else { return };
-    let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
+    let Ok(allowed) = sched_getaffinity(None) else {
+        return;
+    };
+    let cores: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|cpu| allowed.is_set(*cpu))
+        .collect();
     if cores.len() < 2 {
         return;
     }

@@ -136,7 +136,12 @@ impl Loop {
         Ok(Self {
             id,
             shard: Shard::new(own.config, Instant::now()),
-            wire: Wire { outbox, inner, mailboxes, counters: EngineCounters::default() },
+            wire: Wire {
+                outbox,
+                inner,
+                mailboxes,
+                counters: EngineCounters::default(),
+            },
             inbox: Inbox::new(),
             backlog: Backlog::new(id, Arc::clone(&shared.queues)),
             commands: HashMap::new(),
@@ -163,16 +168,23 @@ impl Loop {
             self.wire.outbox.resume(index, &mut self.wire.counters);
         }
         let strange = |i: &usize| matches!(self.wire.outbox.socket(*i).kind, Kind::Admission(_));
-        let (strangers, established): (Vec<_>, Vec<_>) = ready.readable.into_iter().partition(strange);
-        established.into_iter().for_each(|index| self.receive_established(index));
-        ready.inner.into_iter().for_each(|tenant| self.read_inner(tenant));
+        let (strangers, established): (Vec<_>, Vec<_>) =
+            ready.readable.into_iter().partition(strange);
+        established
+            .into_iter()
+            .for_each(|index| self.receive_established(index));
+        ready
+            .inner
+            .into_iter()
+            .for_each(|tenant| self.read_inner(tenant));
         for index in strangers {
             self.receive(index, STRANGERS);
         }
         self.timers();
         for index in 0..self.wire.outbox.sockets().count() {
             let outer = self.wire.outbox.socket(index);
-            self.poller.want_room(&outer.socket, index, self.wire.outbox.waits(index))?;
+            self.poller
+                .want_room(&outer.socket, index, self.wire.outbox.waits(index))?;
         }
         let late = deadline.map_or(Duration::ZERO, |at| begin.saturating_duration_since(at));
         let counters = &mut self.wire.counters;
@@ -222,15 +234,24 @@ impl Loop {
 
     fn handed_over(&mut self, now: Instant, packet: Packet) {
         match packet {
-            Packet::Datagram { path, ecn, mut payload } => {
+            Packet::Datagram {
+                path,
+                ecn,
+                mut payload,
+            } => {
                 // Native ESP has no ports.
                 match path.local.port() {
-                    0 => self.shard.native_esp(now, path, ecn, &mut payload, &mut self.wire),
-                    _ => self.shard.handed_datagram(now, path, ecn, &mut payload, &mut self.wire),
+                    0 => self
+                        .shard
+                        .native_esp(now, path, ecn, &mut payload, &mut self.wire),
+                    _ => self
+                        .shard
+                        .handed_datagram(now, path, ecn, &mut payload, &mut self.wire),
                 }
             }
             Packet::Inner { tenant, mut packet } => {
-                self.shard.handed_inner(now, tenant, &mut packet, &mut self.wire);
+                self.shard
+                    .handed_inner(now, tenant, &mut packet, &mut self.wire);
             }
         }
     }
@@ -259,9 +280,12 @@ impl Loop {
                 match kind {
                     Kind::RawEsp => {
                         let payload = raw::payload(local.is_ipv4(), datagram);
-                        self.shard.native_esp(now, path, ecn, payload, &mut self.wire);
+                        self.shard
+                            .native_esp(now, path, ecn, payload, &mut self.wire);
                     }
-                    _ => self.shard.datagram(now, path, ecn, datagram, &mut self.wire),
+                    _ => self
+                        .shard
+                        .datagram(now, path, ecn, datagram, &mut self.wire),
                 }
             }
         }
@@ -352,7 +376,11 @@ impl Loop {
         self.wire.counters.key_exchange_backlog = self.backlog.len() as u64;
         let engine = self.wire.counters.clone();
         self.wire.counters.loop_lag = Duration::ZERO;
-        ShardSnapshot { shard: self.id, counters, engine }
+        ShardSnapshot {
+            shard: self.id,
+            counters,
+            engine,
+        }
     }
 
     /// Gives what is queued a moment to leave: DELETEs, mostly.
@@ -380,5 +408,9 @@ fn path_of(train: &Train<'_>, kind: Kind) -> Option<Path> {
         kind,
         Kind::Established(crate::steering::Port::Nat) | Kind::Admission(crate::steering::Port::Nat)
     );
-    Some(Path { local, remote, encapsulated })
+    Some(Path {
+        local,
+        remote,
+        encapsulated,
+    })
 }

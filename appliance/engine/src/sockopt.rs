@@ -35,9 +35,16 @@ pub(crate) fn without_timestamps(fd: impl AsFd) -> io::Result<()> {
 
 #[allow(unsafe_code)]
 fn set<T>(fd: impl AsFd, level: c_int, option: c_int, value: &T) -> io::Result<()> {
-    let (pointer, len) = (std::ptr::from_ref(value).cast::<c_void>(), size_of::<T>() as socklen_t);
+    let (pointer, len) = (
+        std::ptr::from_ref(value).cast::<c_void>(),
+        size_of::<T>() as socklen_t,
+    );
     // SAFETY: `pointer` is valid for reads of `len` octets during the call, and a `sock_fprog`
     // points to a live slice of the length it says. The kernel copies both and keeps no pointer.
     let result = unsafe { libc::setsockopt(fd.as_fd().as_raw_fd(), level, option, pointer, len) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

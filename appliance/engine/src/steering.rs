@@ -125,7 +125,11 @@ pub(crate) fn raw_filter(v4: bool, shard: u8, shards: u8) -> Vec<sock_filter> {
             Do(LDX_IP_HEADER_LEN, 0),
             Do(LD_BYTE_AT_X, 0),
         ],
-        false => vec![Do(LD_LEN, 0), Jump(JUMP_GE, 4, "", "too short"), Do(LD_BYTE, 0)],
+        false => vec![
+            Do(LD_LEN, 0),
+            Jump(JUMP_GE, 4, "", "too short"),
+            Do(LD_BYTE, 0),
+        ],
     };
     let choice = vec![
         Do(MOD, shards.into()),
@@ -168,7 +172,12 @@ fn assemble(lines: &[Line]) -> Vec<sock_filter> {
         let here = program.len();
         match *line {
             Label(_) => {}
-            Do(code, k) => program.push(sock_filter { code, jt: 0, jf: 0, k }),
+            Do(code, k) => program.push(sock_filter {
+                code,
+                jt: 0,
+                jf: 0,
+                k,
+            }),
             Jump(code, k, yes, no) => {
                 let (jt, jf) = (distance(here, yes), distance(here, no));
                 program.push(sock_filter { code, jt, jf, k });
@@ -195,7 +204,9 @@ mod tests {
             match i.code {
                 LD_LEN => a = packet.len() as u32,
                 LD_WORD => {
-                    let Some(word) = packet.get(i.k as usize..i.k as usize + 4) else { return 0 };
+                    let Some(word) = packet.get(i.k as usize..i.k as usize + 4) else {
+                        return 0;
+                    };
                     a = u32::from_be_bytes(word.try_into().unwrap());
                 }
                 LD_BYTE => match byte(i.k) {
@@ -251,16 +262,32 @@ mod tests {
         let nat = |d: &[u8]| run(&program(Port::Nat, n), d);
         let marked = |d: &[u8]| nat(&[&[0; 4], d].concat());
 
-        assert_eq!((ike(&init), marked(&init)), (4 + 3, 4 + 3), "a request without SPIr");
+        assert_eq!(
+            (ike(&init), marked(&init)),
+            (4 + 3, 4 + 3),
+            "a request without SPIr"
+        );
         init[19] = 0x20;
-        assert_eq!((ike(&init), marked(&init)), (2, 2), "a COOKIE answer to our request");
+        assert_eq!(
+            (ike(&init), marked(&init)),
+            (2, 2),
+            "a COOKIE answer to our request"
+        );
         init[19] = 8;
         init[15] = 1;
-        assert_eq!((ike(&init), marked(&init)), (0, 0), "SPIr with only the last byte");
+        assert_eq!(
+            (ike(&init), marked(&init)),
+            (0, 0),
+            "SPIr with only the last byte"
+        );
         init[8] = 7;
         assert_eq!((ike(&init), marked(&init)), (3, 3), "SPIr");
         assert_eq!(nat(&[9, 0, 0, 0, 0, 0, 0, 1]), 1, "ESP");
-        assert_eq!((nat(&[0xff]), nat(&[]), ike(&[])), (4, 4, 4), "keepalive, nothing");
+        assert_eq!(
+            (nat(&[0xff]), nat(&[]), ike(&[])),
+            (4, 4, 4),
+            "keepalive, nothing"
+        );
         assert_eq!(ike(&init[..27]), 4, "cut");
         assert_eq!(marked(&init[..27]), 4, "cut behind the marker");
     }

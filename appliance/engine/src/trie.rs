@@ -80,7 +80,10 @@ impl From<&IpNet> for Prefix {
             IpNet::V4(n) => u128::from(u32::from(n.network())) << 96,
             IpNet::V6(n) => u128::from(n.network()),
         };
-        Self { bits, len: net.prefix_len() }
+        Self {
+            bits,
+            len: net.prefix_len(),
+        }
     }
 }
 
@@ -114,13 +117,25 @@ struct Node {
 impl Node {
     fn leaf(prefix: Prefix, claim: Claim) -> Box<Self> {
         let claims = BTreeSet::from([claim]);
-        Box::new(Self { prefix, claims, children: [None, None], identities: (claim.0, claim.0) })
+        Box::new(Self {
+            prefix,
+            claims,
+            children: [None, None],
+            identities: (claim.0, claim.0),
+        })
     }
 
     fn summarize(&mut self) {
-        let here = self.claims.first().zip(self.claims.last()).map(|(a, b)| (a.0, b.0));
+        let here = self
+            .claims
+            .first()
+            .zip(self.claims.last())
+            .map(|(a, b)| (a.0, b.0));
         let below = self.children.iter().flatten().map(|child| child.identities);
-        let all = here.into_iter().chain(below).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let all = here
+            .into_iter()
+            .chain(below)
+            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         if let Some(identities) = all {
             self.identities = identities;
         }
@@ -165,11 +180,19 @@ fn insert(slot: &mut Slot, prefix: Prefix, claim: Claim) {
 fn split(slot: &mut Slot, len: u8) {
     let Some(below) = slot.take() else { return };
     let mask = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
-    let prefix = Prefix { bits: below.prefix.bits & mask, len };
+    let prefix = Prefix {
+        bits: below.prefix.bits & mask,
+        len,
+    };
     let (side, identities) = (below.prefix.side(len), below.identities);
     let mut children = [None, None];
     children[side] = Some(below);
-    *slot = Some(Box::new(Node { prefix, claims: BTreeSet::new(), children, identities }));
+    *slot = Some(Box::new(Node {
+        prefix,
+        claims: BTreeSet::new(),
+        children,
+        identities,
+    }));
 }
 
 fn remove(slot: &mut Slot, prefix: Prefix, claim: Claim) {
@@ -180,7 +203,11 @@ fn remove(slot: &mut Slot, prefix: Prefix, claim: Claim) {
     if node.prefix == prefix {
         node.claims.remove(&claim);
     } else {
-        remove(&mut node.children[prefix.side(node.prefix.len)], prefix, claim);
+        remove(
+            &mut node.children[prefix.side(node.prefix.len)],
+            prefix,
+            claim,
+        );
     }
     if !node.claims.is_empty() {
         return node.summarize();
@@ -198,7 +225,9 @@ fn search(
     wanted: Wanted,
     found: &mut dyn FnMut(Claim) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let Some(node) = slot else { return ControlFlow::Continue(()) };
+    let Some(node) = slot else {
+        return ControlFlow::Continue(());
+    };
     let skipped = match wanted {
         Wanted::All => false,
         Wanted::NotOf(own) => node.identities == (own, own),
@@ -208,7 +237,9 @@ fn search(
     }
     // A node above the query holds claims that cover it, one below it claims inside of it.
     node.show(wanted, found)?;
-    node.children.iter().try_for_each(|child| search(child, query, wanted, found))
+    node.children
+        .iter()
+        .try_for_each(|child| search(child, query, wanted, found))
 }
 
 #[cfg(test)]
@@ -220,13 +251,22 @@ mod tests {
     fn net() -> impl Strategy<Value = IpNet> {
         // Few bits, so that prefixes meet.
         let v4 = (any::<[bool; 5]>(), 0u8..=32).prop_map(|(b, len)| {
-            let bits = b.iter().enumerate().fold(0u32, |a, (i, b)| a | u32::from(*b) << (31 - 7 * i));
-            IpNet::new(std::net::Ipv4Addr::from(bits).into(), len).unwrap().trunc()
+            let bits = b
+                .iter()
+                .enumerate()
+                .fold(0u32, |a, (i, b)| a | u32::from(*b) << (31 - 7 * i));
+            IpNet::new(std::net::Ipv4Addr::from(bits).into(), len)
+                .unwrap()
+                .trunc()
         });
         let v6 = (any::<[bool; 5]>(), 0u8..=128).prop_map(|(b, len)| {
-            let bits =
-                b.iter().enumerate().fold(0u128, |a, (i, b)| a | u128::from(*b) << (127 - 30 * i));
-            IpNet::new(std::net::Ipv6Addr::from(bits).into(), len).unwrap().trunc()
+            let bits = b
+                .iter()
+                .enumerate()
+                .fold(0u128, |a, (i, b)| a | u128::from(*b) << (127 - 30 * i));
+            IpNet::new(std::net::Ipv6Addr::from(bits).into(), len)
+                .unwrap()
+                .trunc()
         });
         prop_oneof![v4, v6]
     }

@@ -24,7 +24,9 @@ struct InterfaceRequest {
 pub(crate) fn open_queues(tenant: &Tenant, shards: u8) -> Result<Vec<OwnedFd>, StartError> {
     let name = tenant.interface.as_str();
     if name.is_empty() || name.len() >= libc::IFNAMSIZ || name.contains(['/', '%', '\0']) {
-        return Err(StartError::Policy(format!("{name:?} is no name of an interface")));
+        return Err(StartError::Policy(format!(
+            "{name:?} is no name of an interface"
+        )));
     }
     let open = || (0..shards).map(|shard| queue(name, shard == 0)).collect();
     netns::run_in(tenant.namespace.as_deref(), open)?
@@ -32,13 +34,16 @@ pub(crate) fn open_queues(tenant: &Tenant, shards: u8) -> Result<Vec<OwnedFd>, S
 
 fn queue(interface: &str, first: bool) -> Result<OwnedFd, StartError> {
     let failed = |errno: Errno| match errno {
-        Errno::PERM | Errno::ACCESS => {
-            StartError::TunNotPermitted { interface: interface.to_owned() }
-        }
-        Errno::BUSY | Errno::INVAL | Errno::EXIST if first => {
-            StartError::TunInUse { interface: interface.to_owned() }
-        }
-        other => StartError::Tun { interface: interface.to_owned(), source: other.into() },
+        Errno::PERM | Errno::ACCESS => StartError::TunNotPermitted {
+            interface: interface.to_owned(),
+        },
+        Errno::BUSY | Errno::INVAL | Errno::EXIST if first => StartError::TunInUse {
+            interface: interface.to_owned(),
+        },
+        other => StartError::Tun {
+            interface: interface.to_owned(),
+            source: other.into(),
+        },
     };
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = match open("/dev/net/tun", flags, Mode::empty()) {
@@ -55,8 +60,11 @@ fn attach(fd: &OwnedFd, interface: &str, first: bool) -> rustix::io::Result<()> 
     // the packets of another hawser.
     let exclusive = if first { libc::IFF_TUN_EXCL } else { 0 };
     let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_MULTI_QUEUE | exclusive;
-    let mut request =
-        InterfaceRequest { name: [0; libc::IFNAMSIZ], flags: flags as i16, rest: [0; 22] };
+    let mut request = InterfaceRequest {
+        name: [0; libc::IFNAMSIZ],
+        flags: flags as i16,
+        rest: [0; 22],
+    };
     request.name[..interface.len()].copy_from_slice(interface.as_bytes());
     // SAFETY: TUNSETIFF takes a pointer to a `struct ifreq`, whose layout and size (40 octets)
     // `InterfaceRequest` has; the kernel writes no more than that back and keeps no pointer.

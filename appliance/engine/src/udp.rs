@@ -78,7 +78,10 @@ pub(crate) fn bind_group(
     let admission = sockets.split_off(shards.into());
     let outer = |socket, kind| outer(socket, local, kind, mark).map_err(failed);
     let pair = |(established, admission)| {
-        Ok([outer(established, Kind::Established(port))?, outer(admission, Kind::Admission(port))?])
+        Ok([
+            outer(established, Kind::Established(port))?,
+            outer(admission, Kind::Admission(port))?,
+        ])
     };
     sockets.into_iter().zip(admission).map(pair).collect()
 }
@@ -112,7 +115,12 @@ pub(crate) fn outer(
         socket.set_mark(mark)?;
     }
     enlarge_buffers(&socket);
-    Ok(OuterSocket { socket, state, local, kind })
+    Ok(OuterSocket {
+        socket,
+        state,
+        local,
+        kind,
+    })
 }
 
 /// As large as the right to it goes: beyond the system's limit with CAP_NET_ADMIN.
@@ -126,7 +134,10 @@ fn enlarge_buffers(socket: &Socket) {
 }
 
 fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
-    socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    socket
+        .local_addr()?
+        .as_socket()
+        .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
 pub(crate) fn socket_error(address: SocketAddr, source: io::Error) -> StartError {
@@ -140,7 +151,11 @@ pub(crate) fn socket_error(address: SocketAddr, source: io::Error) -> StartError
 
 /// The addresses to bind: each once, and none that a wildcard of its family has already.
 pub(crate) fn distinct(addresses: &[IpAddr]) -> Vec<IpAddr> {
-    let wildcard = |v4: bool| addresses.iter().any(|a| a.is_ipv4() == v4 && a.is_unspecified());
+    let wildcard = |v4: bool| {
+        addresses
+            .iter()
+            .any(|a| a.is_ipv4() == v4 && a.is_unspecified())
+    };
     let mut distinct: Vec<IpAddr> = Vec::new();
     for address in addresses {
         let covered = wildcard(address.is_ipv4()) && !address.is_unspecified();
@@ -204,7 +219,11 @@ mod tests {
                     assert_eq!(lands_on(&plain, &datagram), want, "{datagram:?} of {n}");
                     assert_eq!(lands_on(&nat, &marked(datagram)), want);
                 }
-                assert_eq!(lands_on(&nat, &[bucket, 0, 0, 1, 0, 0, 0, 1, 7]), shard, "ESP");
+                assert_eq!(
+                    lands_on(&nat, &[bucket, 0, 0, 1, 0, 0, 0, 1, 7]),
+                    shard,
+                    "ESP"
+                );
             }
             assert_eq!(lands_on(&plain, &[1, 2, 3]), n);
             assert_eq!(lands_on(&nat, &[0xff]), n, "keepalive");
@@ -227,9 +246,14 @@ mod tests {
     fn a_port_in_use_is_noticed_also_of_a_reuseport_group() {
         let group = bind_group("127.0.0.1:0".parse().unwrap(), Port::Ike, 2, None).unwrap();
         let taken = group[0][0].local;
-        let error = bind_group(taken, Port::Ike, 2, None).map(|_| ()).unwrap_err();
+        let error = bind_group(taken, Port::Ike, 2, None)
+            .map(|_| ())
+            .unwrap_err();
         assert!(matches!(error, StartError::PortInUse(a) if a == taken));
-        assert!(error.to_string().contains(&taken.port().to_string()), "{error}");
+        assert!(
+            error.to_string().contains(&taken.port().to_string()),
+            "{error}"
+        );
     }
 
     #[test]
@@ -241,7 +265,11 @@ mod tests {
 
     #[test]
     fn wildcards_cover_their_family() {
-        let list = |t: &[&str]| t.iter().map(|a| a.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let list = |t: &[&str]| {
+            t.iter()
+                .map(|a| a.parse().unwrap())
+                .collect::<Vec<IpAddr>>()
+        };
         let got = distinct(&list(&["127.0.0.1", "0.0.0.0", "::1", "::1", "0.0.0.0"]));
         assert_eq!(got, list(&["0.0.0.0", "::1"]));
     }

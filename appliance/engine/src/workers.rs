@@ -40,7 +40,9 @@ struct State {
 impl State {
     fn take(&mut self) -> Option<(usize, Job)> {
         let n = self.queues.len();
-        let shard = (0..n).map(|i| (self.next + i) % n).find(|s| !self.queues[*s].is_empty())?;
+        let shard = (0..n)
+            .map(|i| (self.next + i) % n)
+            .find(|s| !self.queues[*s].is_empty())?;
         self.next = shard + 1;
         Some((shard, self.queues[shard].pop_front()?))
     }
@@ -49,8 +51,16 @@ impl State {
 impl Queues {
     pub(crate) fn new(mailboxes: Arc<[Mailbox]>) -> Self {
         let queues = mailboxes.iter().map(|_| VecDeque::new()).collect();
-        let state = Mutex::new(State { queues, next: 0, stopping: false });
-        Self { state, work: Condvar::new(), mailboxes }
+        let state = Mutex::new(State {
+            queues,
+            next: 0,
+            stopping: false,
+        });
+        Self {
+            state,
+            work: Condvar::new(),
+            mailboxes,
+        }
     }
 
     /// Queues the work; gives it back where the shard has its share already.
@@ -85,7 +95,10 @@ impl Queues {
             if let Some(job) = state.take() {
                 return Some(job);
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -111,10 +124,14 @@ pub(crate) fn start(queues: &Arc<Queues>, count: usize) -> io::Result<Vec<JoinHa
 fn work(request: KeRequest, rng: &mut dyn CryptoRng) -> KeAnswer {
     match request {
         KeRequest::Generate(method) => KeAnswer::Generated(method.generate(rng)),
-        KeRequest::Respond { method, peer_public } => {
-            KeAnswer::Responded(respond(method, &peer_public, rng))
-        }
-        KeRequest::Agree { private, peer_public } => KeAnswer::Agreed(private.agree(&peer_public)),
+        KeRequest::Respond {
+            method,
+            peer_public,
+        } => KeAnswer::Responded(respond(method, &peer_public, rng)),
+        KeRequest::Agree {
+            private,
+            peer_public,
+        } => KeAnswer::Agreed(private.agree(&peer_public)),
     }
 }
 
@@ -145,7 +162,11 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     pub(crate) fn new(shard: ShardId, queues: Arc<Queues>) -> Self {
-        Self { shard, queues, waiting: VecDeque::new() }
+        Self {
+            shard,
+            queues,
+            waiting: VecDeque::new(),
+        }
     }
 
     /// Hands the work to the workers or keeps it; an answer at once where there is no room for it.
@@ -179,7 +200,9 @@ mod tests {
     use super::*;
 
     fn queues(shards: usize) -> Arc<Queues> {
-        Arc::new(Queues::new((0..shards).map(|_| Mailbox::new().unwrap()).collect()))
+        Arc::new(Queues::new(
+            (0..shards).map(|_| Mailbox::new().unwrap()).collect(),
+        ))
     }
 
     fn generate() -> KeRequest {
@@ -197,8 +220,15 @@ mod tests {
         let mut modest = Backlog::new(ShardId(2), Arc::clone(&queues));
         assert!(modest.ask(AskId(1), generate()).is_none());
         let mut state = queues.lock();
-        let order: Vec<usize> = (0..4).filter_map(|_| state.take()).map(|(s, _)| s).collect();
-        assert_eq!(order, [0, 2, 0, 0], "the modest shard waits for one job at most");
+        let order: Vec<usize> = (0..4)
+            .filter_map(|_| state.take())
+            .map(|(s, _)| s)
+            .collect();
+        assert_eq!(
+            order,
+            [0, 2, 0, 0],
+            "the modest shard waits for one job at most"
+        );
     }
 
     #[test]
@@ -217,13 +247,37 @@ mod tests {
         };
         for method in KeyExchange::ALL {
             backlog.ask(AskId(1), KeRequest::Generate(method));
-            let KeAnswer::Generated(Ok((private, ours))) = answer(1) else { panic!() };
-            backlog.ask(AskId(2), KeRequest::Respond { method, peer_public: ours });
-            let KeAnswer::Responded(Ok((theirs, secret))) = answer(2) else { panic!() };
-            backlog.ask(AskId(3), KeRequest::Agree { private, peer_public: theirs });
-            let KeAnswer::Agreed(Ok(same)) = answer(3) else { panic!() };
+            let KeAnswer::Generated(Ok((private, ours))) = answer(1) else {
+                panic!()
+            };
+            backlog.ask(
+                AskId(2),
+                KeRequest::Respond {
+                    method,
+                    peer_public: ours,
+                },
+            );
+            let KeAnswer::Responded(Ok((theirs, secret))) = answer(2) else {
+                panic!()
+            };
+            backlog.ask(
+                AskId(3),
+                KeRequest::Agree {
+                    private,
+                    peer_public: theirs,
+                },
+            );
+            let KeAnswer::Agreed(Ok(same)) = answer(3) else {
+                panic!()
+            };
             assert_eq!(&*secret, &*same);
-            backlog.ask(AskId(4), KeRequest::Respond { method, peer_public: vec![0; 7] });
+            backlog.ask(
+                AskId(4),
+                KeRequest::Respond {
+                    method,
+                    peer_public: vec![0; 7],
+                },
+            );
             assert!(matches!(answer(4), KeAnswer::Responded(Err(_))));
         }
         queues.stop();

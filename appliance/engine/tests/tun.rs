@@ -31,7 +31,11 @@ impl Namespace {
     }
 
     fn ip(&self, args: &str) -> String {
-        let ip = Command::new("ip").args(["-n", &self.0]).args(args.split(' ')).output().unwrap();
+        let ip = Command::new("ip")
+            .args(["-n", &self.0])
+            .args(args.split(' '))
+            .output()
+            .unwrap();
         String::from_utf8(ip.stdout).unwrap()
     }
 
@@ -53,7 +57,11 @@ impl Drop for Namespace {
 }
 
 fn start(policy: Policy) -> Result<EngineHandle, StartError> {
-    let options = EngineOptions { workers: Some(1), unpinned: true, ..EngineOptions::default() };
+    let options = EngineOptions {
+        workers: Some(1),
+        unpinned: true,
+        ..EngineOptions::default()
+    };
     Engine::start(Arc::new(policy), options)
 }
 
@@ -63,7 +71,11 @@ fn with_address(mut policy: Policy) -> Policy {
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -76,7 +88,9 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 
 #[test]
 fn traffic_routes_and_nothing_left_behind() {
-    let Some(namespace) = Namespace::new("tun") else { return };
+    let Some(namespace) = Namespace::new("tun") else {
+        return;
+    };
     // What a crash leaves, twice, and what belongs to another.
     for _ in 0..2 {
         namespace.ip("rule add not fwmark 0x4857 lookup 220 pref 220 protocol 72");
@@ -90,11 +104,21 @@ fn traffic_routes_and_nothing_left_behind() {
         assert!(link.contains("mtu 1400") && link.contains("10.0.0.1/24") && link.contains("UP"));
         for family in ["-4", "-6"] {
             let rules = namespace.ip(&format!("{family} rule"));
-            assert_eq!(rules.matches("fwmark 0x4857 lookup 220").count(), 1, "{rules}");
-            assert!(rules.contains("220:\tnot from all fwmark 0x4857 lookup 220"), "{rules}");
+            assert_eq!(
+                rules.matches("fwmark 0x4857 lookup 220").count(),
+                1,
+                "{rules}"
+            );
+            assert!(
+                rules.contains("220:\tnot from all fwmark 0x4857 lookup 220"),
+                "{rules}"
+            );
         }
         let routes = namespace.ip("route show table 220");
-        assert!(!routes.contains("10.77.") && routes.contains("10.78."), "{routes}");
+        assert!(
+            !routes.contains("10.77.") && routes.contains("10.78."),
+            "{routes}"
+        );
 
         let nat = hq.bound().iter().find(|b| b.nat).unwrap().address.port();
         let branch = Site::start(branch(1, nat));
@@ -105,7 +129,10 @@ fn traffic_routes_and_nothing_left_behind() {
         });
         assert!(!namespace.ip("link show").contains("hawser-test"));
         let left = namespace.ip("route show table 220");
-        assert!(left.starts_with("10.78.0.0/24") && left.lines().count() == 1, "{left}");
+        assert!(
+            left.starts_with("10.78.0.0/24") && left.lines().count() == 1,
+            "{left}"
+        );
         for family in ["-4", "-6"] {
             assert!(!namespace.ip(&format!("{family} rule")).contains("0x4857"));
         }
@@ -116,7 +143,9 @@ fn traffic_routes_and_nothing_left_behind() {
 /// A server behind headquarters' TUN hears the branch and answers through the route.
 fn traffic(namespace: &Namespace, branch: &Site) {
     let server = UdpSocket::bind("10.0.0.1:12346").unwrap();
-    server.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    server
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
     let mut buffer = [0; 2048];
     let mut client = None;
     until("a packet of the branch at headquarters", || {
@@ -126,7 +155,11 @@ fn traffic(namespace: &Namespace, branch: &Site) {
     });
     let (len, client) = client.unwrap();
     assert_eq!((len, client), (1000, "10.1.0.2:12345".parse().unwrap()));
-    until("the route", || namespace.ip("route show table 220").contains("10.1.0.0/24 dev hawser-test proto 72"));
+    until("the route", || {
+        namespace
+            .ip("route show table 220")
+            .contains("10.1.0.0/24 dev hawser-test proto 72")
+    });
     until("the answer at the branch", || {
         server.send_to(b"answer", client).unwrap();
         std::thread::sleep(Duration::from_millis(20));
@@ -147,8 +180,15 @@ fn tenants_have_namespaces_of_their_own() {
         assert!(inner.ip("rule").contains("fwmark 0x4857"));
         assert!(!outer.ip("link show").contains("hawser-test"));
         assert!(!outer.ip("rule").contains("0x4857"));
-        let taken = start(Policy { listen: headquarters(1).listen, ..policy.clone() });
-        assert!(matches!(taken, Err(StartError::TunInUse { .. })), "{:?}", taken.err());
+        let taken = start(Policy {
+            listen: headquarters(1).listen,
+            ..policy.clone()
+        });
+        assert!(
+            matches!(taken, Err(StartError::TunInUse { .. })),
+            "{:?}",
+            taken.err()
+        );
         block_on(hq.shutdown());
         assert!(!inner.ip("link show").contains("hawser-test"));
         assert!(!inner.ip("rule").contains("0x4857"));

@@ -50,8 +50,14 @@ async fn a_packet_walks_both_ways_through_two_engines() {
     assert_eq!(counters.len(), 3);
     assert_eq!(counters.iter().map(|c| c.handshakes).sum::<u64>(), 1);
 
-    assert_eq!(branch.engine.shutdown().await, hawser_engine::Shutdown::default());
-    assert_eq!(hq.engine.shutdown().await, hawser_engine::Shutdown::default());
+    assert_eq!(
+        branch.engine.shutdown().await,
+        hawser_engine::Shutdown::default()
+    );
+    assert_eq!(
+        hq.engine.shutdown().await,
+        hawser_engine::Shutdown::default()
+    );
     assert_eq!(hq.engine.join().await, Ok(()));
 }
 
@@ -61,16 +67,32 @@ async fn commands_reach_every_shard_and_devices_their_own() {
     let replies = site.engine.command(Command::Status(PeerFilter::All)).await;
     let shards: Vec<u8> = replies.iter().map(|(s, _)| s.0).collect();
     assert_eq!(shards, [0, 1, 2]);
-    assert!(replies.iter().all(|(_, r)| matches!(r, Reply::Status(s) if s.peers.is_empty())));
-    let replies = site.engine.command(Command::Reset(DeviceId(1 << 56 | 7))).await;
-    assert_eq!(replies.iter().map(|(s, _)| *s).collect::<Vec<_>>(), [ShardId(1)]);
-    let replies = site.engine.command(Command::Ping(DeviceId(200 << 56))).await;
+    assert!(
+        replies
+            .iter()
+            .all(|(_, r)| matches!(r, Reply::Status(s) if s.peers.is_empty()))
+    );
+    let replies = site
+        .engine
+        .command(Command::Reset(DeviceId(1 << 56 | 7)))
+        .await;
+    assert_eq!(
+        replies.iter().map(|(s, _)| *s).collect::<Vec<_>>(),
+        [ShardId(1)]
+    );
+    let replies = site
+        .engine
+        .command(Command::Ping(DeviceId(200 << 56)))
+        .await;
     assert!(matches!(replies[..], [(ShardId(200), Reply::NotFound)]));
 
     let policy = (*site.engine.policy()).clone();
     assert_eq!(policy.revision, 1);
     let replies = site.engine.apply(policy.clone()).await.unwrap();
-    assert!(replies.iter().all(|(_, r)| matches!(r, Reply::Done)), "{replies:?}");
+    assert!(
+        replies.iter().all(|(_, r)| matches!(r, Reply::Done)),
+        "{replies:?}"
+    );
     assert_eq!(site.engine.policy().revision, 2);
     let mut other = policy;
     other.tenants[0].mtu = 1300;
@@ -79,9 +101,16 @@ async fn commands_reach_every_shard_and_devices_their_own() {
     assert_eq!(site.engine.policy().revision, 2);
 
     site.engine.shutdown().await;
-    assert_eq!(site.engine.apply(other).await.unwrap_err(), ApplyError::Ended);
+    assert_eq!(
+        site.engine.apply(other).await.unwrap_err(),
+        ApplyError::Ended
+    );
     let replies = site.engine.command(Command::Status(PeerFilter::All)).await;
-    assert_eq!(replies.len(), 3, "an ended engine still answers: {replies:?}");
+    assert_eq!(
+        replies.len(),
+        3,
+        "an ended engine still answers: {replies:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +119,10 @@ async fn a_port_in_use_says_which() {
     let mut policy = headquarters(1);
     policy.listen.port = first.ike_port();
     let error = Site::try_start(policy).err().unwrap();
-    assert!(matches!(error, StartError::PortInUse(a) if a.port() == first.ike_port()), "{error}");
+    assert!(
+        matches!(error, StartError::PortInUse(a) if a.port() == first.ike_port()),
+        "{error}"
+    );
     assert!(error.to_string().contains(&first.ike_port().to_string()));
     first.engine.shutdown().await;
 }
@@ -105,7 +137,9 @@ async fn nonsense_harms_nobody() {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut state = 1u64;
     for i in 0..5_000usize {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i as u64);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(i as u64);
         let noise: Vec<u8> = (0..i % 200).map(|k| (state >> (k % 57)) as u8).collect();
         for bound in hq.engine.bound() {
             let _ = socket.send_to(&noise, bound.address);
@@ -113,7 +147,12 @@ async fn nonsense_harms_nobody() {
         hq.send(&noise);
     }
     carries(&branch, &hq, &packet).await;
-    assert_eq!(timeout(Duration::from_millis(10), hq.engine.join()).await.ok(), None);
+    assert_eq!(
+        timeout(Duration::from_millis(10), hq.engine.join())
+            .await
+            .ok(),
+        None
+    );
     branch.engine.shutdown().await;
     hq.engine.shutdown().await;
 }

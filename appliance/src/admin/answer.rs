@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// Why something was not done.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     error: String,
     candidates: Vec<PeerRow>,
@@ -19,17 +19,17 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// There is nothing of that name.
-    pub(crate) fn not_found(error: String) -> Self {
+    pub(super) fn not_found(error: String) -> Self {
         Self { status: StatusCode::NOT_FOUND, error, candidates: Vec::new() }
     }
 
     /// It is not clear which one is meant.
-    pub(crate) fn ambiguous(error: String, candidates: Vec<PeerRow>) -> Self {
+    pub(super) fn ambiguous(error: String, candidates: Vec<PeerRow>) -> Self {
         Self { status: StatusCode::CONFLICT, error, candidates }
     }
 
     /// It cannot be done as things are.
-    pub(crate) fn impossible(error: String) -> Self {
+    pub(super) fn impossible(error: String) -> Self {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, error, candidates: Vec::new() }
     }
 }

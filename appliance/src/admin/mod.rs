@@ -10,9 +10,8 @@ mod resolve;
 mod socket;
 mod status;
 
-pub(crate) use answer::Refusal;
 pub(crate) use events::EventLog;
-pub(crate) use socket::AdminSocket;
+pub(crate) use socket::{AdminSocket, SocketFile};
 
 use crate::run::Reloader;
 use axum::Router;

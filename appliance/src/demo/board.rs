@@ -40,6 +40,14 @@ pub(super) struct Branch {
     pub(super) deaths: u32,
 }
 
+impl Branch {
+    /// It was switched off.
+    pub(super) fn die(&mut self) {
+        (self.state, self.port) = (State::Dead, None);
+        self.deaths += 1;
+    }
+}
+
 /// What became of the pings of one branch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pings {

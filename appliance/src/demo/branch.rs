@@ -82,10 +82,7 @@ async fn live(
         let Some(dead_for) = branch.run(&mut orders).await else { return };
         branch.excuse_pings();
         drop(branch);
-        let mut place = board.branch(number);
-        (place.state, place.port) = (State::Dead, None);
-        place.deaths += 1;
-        drop(place);
+        board.branch(number).die();
         tokio::time::sleep(dead_for).await;
     }
 }
@@ -119,7 +116,8 @@ struct Branch<'a> {
     nat: Nat,
     gateway: SocketAddr,
     arrivals: UnboundedReceiver<Arrived>,
-    answers: (UnboundedSender<(AskId, Answer)>, UnboundedReceiver<(AskId, Answer)>),
+    answers: UnboundedReceiver<(AskId, Answer)>,
+    answer_to: UnboundedSender<(AskId, Answer)>,
     /// Pings not answered yet.
     waiting: HashMap<u16, Instant>,
     sequence: u16,
@@ -136,6 +134,7 @@ impl<'a> Branch<'a> {
         board: &'a Board,
     ) -> Self {
         let (nat, arrivals) = Nat::new();
+        let (answer_to, answers) = unbounded_channel();
         let config = ShardConfig { id: ShardId(0), shards: 1, seed: rand::random(), policy };
         Self {
             number,
@@ -144,7 +143,8 @@ impl<'a> Branch<'a> {
             nat,
             gateway,
             arrivals,
-            answers: unbounded_channel(),
+            answers,
+            answer_to,
             waiting: HashMap::new(),
             sequence: 0,
             next_ping: Instant::now(),
@@ -160,7 +160,7 @@ impl<'a> Branch<'a> {
             let wake = timer.map_or(self.next_ping, |t| t.min(self.next_ping));
             tokio::select! {
                 Some(arrived) = self.arrivals.recv() => self.arrived(arrived),
-                Some((id, answer)) = self.answers.1.recv() => {
+                Some((id, answer)) = self.answers.recv() => {
                     self.shard.answer(Instant::now().into_std(), id, answer);
                 }
                 order = orders.recv() => match order? {
@@ -220,7 +220,7 @@ impl<'a> Branch<'a> {
             match output {
                 Output::Transmit { path, payload } => self.send(&path, &payload),
                 Output::Ask(id, Question::KeyExchange(request)) => {
-                    worker::perform(id, request, &self.answers.0);
+                    worker::perform(id, request, &self.answer_to);
                 }
                 Output::Ask(id, Question::Directory(_)) => {
                     let nobody = Answer::Located { same: Vec::new(), others: Vec::new() };

@@ -44,7 +44,7 @@ impl Headquarters {
     }
 
     /// Ends it: every branch gets a DELETE.
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(&self) {
         self.engine.shutdown().await;
     }
 }

@@ -16,7 +16,7 @@ mod screen;
 mod script;
 mod worker;
 
-use crate::admin::{Admin, AdminSocket, EventLog};
+use crate::admin::{Admin, AdminSocket, EventLog, SocketFile};
 use crate::cli::Health;
 use crate::run::{Reloader, keep_events};
 use board::Board;
@@ -88,7 +88,7 @@ async fn perform(options: &Options) -> anyhow::Result<Score> {
 }
 
 /// Opens the admin socket, so that the other verbs can be tried on the demo.
-async fn admin(path: &Path, headquarters: &Headquarters) -> anyhow::Result<impl Sized> {
+async fn admin(path: &Path, headquarters: &Headquarters) -> anyhow::Result<SocketFile> {
     let (socket, file) = AdminSocket::bind(path).await?;
     let events = Arc::new(EventLog::default());
     let engine = headquarters.engine.clone();

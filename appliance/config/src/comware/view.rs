@@ -83,13 +83,15 @@ impl Reader<'_> {
     /// A command of system view that is ours.
     fn system(&mut self, words: &[Word<'_>]) {
         let mut args = Args::new(words);
+        self.view = if opens_view(words) {
+            View::Refused
+        } else {
+            View::System
+        };
         let opened = system(&mut self.config, &mut args).and_then(|(view, done)| {
             self.view = view;
             finish(done, &mut args)
         });
-        if opened.is_err() && self.view == View::System && opens_view(words) {
-            self.view = View::Refused;
-        }
         let field = words
             .iter()
             .take(2)

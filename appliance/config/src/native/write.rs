@@ -187,7 +187,7 @@ fn template(out: &mut Toml, template: &Template) {
         dpd(out, settings);
     }
     out.table("[templates.retransmission]", |out| {
-        retransmission(out, &template.retransmission)
+        retransmission(out, &template.retransmission);
     });
     if let Some(settings) = &template.initiate {
         initiate(out, settings);

@@ -4,6 +4,8 @@
 mod case;
 mod common;
 mod comware_faults;
+mod comware_large;
 mod comware_meaning;
 mod native;
+mod native_faults;
 mod never_panics;

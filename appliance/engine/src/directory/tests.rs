@@ -75,7 +75,11 @@ fn the_branches_of_the_case_are_told_apart() {
     let (same, others) = locate(&d, "test", endpoint(9), &[ts("10.0.0.0/8")]);
     assert_eq!((devices(&same), devices(&others)), (vec![1, 2], vec![3]));
     let (same, others) = locate(&d, "new", endpoint(1), &[ts("10.2.0.7")]);
-    assert_eq!((devices(&same), devices(&others)), (vec![], vec![2]), "inside of another's");
+    assert_eq!(
+        (devices(&same), devices(&others)),
+        (vec![], vec![2]),
+        "inside of another's"
+    );
 }
 
 #[test]
@@ -83,11 +87,32 @@ fn a_claim_replaces_and_an_empty_one_ends() {
     let d = Directory::default();
     claim(&d, 1, "a", endpoint(1), &["10.1.0.0/24", "2001:db8::/64"]);
     claim(&d, 1, "a", endpoint(2), &["10.2.0.0/24"]);
-    assert!(locate(&d, "b", endpoint(9), &[ts("10.1.0.0/24"), ts("2001:db8::/32")]).1.is_empty());
-    assert!(locate(&d, "a", endpoint(1), &[ts("10.9.0.0/24")]).0.is_empty(), "old endpoint");
-    assert_eq!(devices(&locate(&d, "b", endpoint(9), &[ts("10.2.0.0/16")]).1), [1]);
+    assert!(
+        locate(
+            &d,
+            "b",
+            endpoint(9),
+            &[ts("10.1.0.0/24"), ts("2001:db8::/32")]
+        )
+        .1
+        .is_empty()
+    );
+    assert!(
+        locate(&d, "a", endpoint(1), &[ts("10.9.0.0/24")])
+            .0
+            .is_empty(),
+        "old endpoint"
+    );
+    assert_eq!(
+        devices(&locate(&d, "b", endpoint(9), &[ts("10.2.0.0/16")]).1),
+        [1]
+    );
     claim(&d, 1, "a", endpoint(2), &[]);
-    assert!(locate(&d, "a", endpoint(2), &[ts("0.0.0.0/0")]).0.is_empty());
+    assert!(
+        locate(&d, "a", endpoint(2), &[ts("0.0.0.0/0")])
+            .0
+            .is_empty()
+    );
     let book = d.tenants.get(&TENANT).unwrap();
     assert!(book.devices.is_empty() && book.numbers.is_empty() && book.identities.is_empty());
     assert!(book.claims.alive.is_empty() && book.claims.remembered.is_empty());
@@ -102,10 +127,27 @@ fn one_that_is_alive_is_not_left_out_for_those_remembered() {
     claim(&d, 5_000, "holder", endpoint(8), &["10.1.0.128/25"]);
     claim(&d, 5_001, "old", endpoint(7), &["10.1.0.0/25"]);
     let (_, others) = locate(&d, "new", endpoint(9), &[ts("10.1.0.0/24")]);
-    assert_eq!(others.iter().filter(|l| l.alive).map(|l| l.device.0).sum::<u64>(), 10_001);
+    assert_eq!(
+        others
+            .iter()
+            .filter(|l| l.alive)
+            .map(|l| l.device.0)
+            .sum::<u64>(),
+        10_001
+    );
     let (same, _) = locate(&d, "old", endpoint(7), &[ts("10.9.0.0/24")]);
-    assert_eq!((same[0].device.0, same[0].alive, same.len()), (5_001, true, 4));
-    claim_parsed(&d, 5_000, "holder", endpoint(8), vec![ts("10.1.0.128/25")], false);
+    assert_eq!(
+        (same[0].device.0, same[0].alive, same.len()),
+        (5_001, true, 4)
+    );
+    claim_parsed(
+        &d,
+        5_000,
+        "holder",
+        endpoint(8),
+        vec![ts("10.1.0.128/25")],
+        false,
+    );
     let (_, others) = locate(&d, "new", endpoint(9), &[ts("10.1.0.128/25")]);
     assert!(others.iter().all(|l| !l.alive), "it went down");
 }
@@ -114,9 +156,20 @@ fn one_that_is_alive_is_not_left_out_for_those_remembered() {
 fn protocols_and_ports_count() {
     let d = Directory::default();
     claim(&d, 1, "a", endpoint(1), &["10.1.0.0/24[tcp/80]"]);
-    assert!(locate(&d, "b", endpoint(9), &[ts("10.1.0.0/24[tcp/443]")]).1.is_empty());
-    assert!(locate(&d, "b", endpoint(9), &[ts("10.1.0.0/24[udp]")]).1.is_empty());
-    assert_eq!(devices(&locate(&d, "b", endpoint(9), &[ts("10.1.0.0/24[tcp]")]).1), [1]);
+    assert!(
+        locate(&d, "b", endpoint(9), &[ts("10.1.0.0/24[tcp/443]")])
+            .1
+            .is_empty()
+    );
+    assert!(
+        locate(&d, "b", endpoint(9), &[ts("10.1.0.0/24[udp]")])
+            .1
+            .is_empty()
+    );
+    assert_eq!(
+        devices(&locate(&d, "b", endpoint(9), &[ts("10.1.0.0/24[tcp]")]).1),
+        [1]
+    );
 }
 
 #[test]
@@ -129,7 +182,9 @@ fn tenants_do_not_see_each_other() {
         endpoint: endpoint(1),
         selectors: vec![ts("10.1.0.0/24")],
     };
-    let Answer::Located { same, others } = d.answer(request) else { panic!() };
+    let Answer::Located { same, others } = d.answer(request) else {
+        panic!()
+    };
     assert!(same.is_empty() && others.is_empty());
 }
 
@@ -140,7 +195,13 @@ fn fifty_thousand_of_one_identity_cost_what_one_costs() {
     let d = Directory::default();
     let net = |n: u32| format!("10.{}.{}.0/24", n >> 8, n & 255);
     for n in 0..50_000u32 {
-        claim(&d, n.into(), "test", endpoint((n % 60_000) as u16), &[&net(n)]);
+        claim(
+            &d,
+            n.into(),
+            "test",
+            endpoint((n % 60_000) as u16),
+            &[&net(n)],
+        );
     }
     claim(&d, 99_999, "other", endpoint(9), &["10.100.7.128/25"]);
     let all = [ts("10.0.0.0/8")];
@@ -166,15 +227,22 @@ fn selector() -> impl Strategy<Value = TrafficSelector> {
     prop_oneof![range, net, v6]
 }
 
-type Model = HashMap<u64, (u8, u16, Vec<TrafficSelector>)>;
+/// Name, endpoint, selectors.
+type Modelled = (u8, u16, Vec<TrafficSelector>);
+type Model = HashMap<u64, Modelled>;
 
 /// What a walk through every device finds: those that must be named, before the limit.
 fn naive(model: &Model, name: u8, at: u16, asked: &[TrafficSelector]) -> [BTreeSet<u64>; 2] {
     let overlaps = |held: &[TrafficSelector]| {
-        held.iter().any(|h| asked.iter().any(|a| a.intersect(h).is_some()))
+        held.iter()
+            .any(|h| asked.iter().any(|a| a.intersect(h).is_some()))
     };
-    let of = |wanted: &dyn Fn(&(u8, u16, Vec<TrafficSelector>)) -> bool| {
-        model.iter().filter(|(_, d)| wanted(d)).map(|(id, _)| *id).collect()
+    let of = |wanted: &dyn Fn(&Modelled) -> bool| {
+        model
+            .iter()
+            .filter(|(_, d)| wanted(d))
+            .map(|(id, _)| *id)
+            .collect()
     };
     [
         of(&|d| d.0 == name && (d.1 == at || overlaps(&d.2))),

@@ -12,11 +12,17 @@ fn published() -> (Metrics, String) {
     let mut snapshots: Vec<ShardSnapshot> = (0..2u8)
         .map(|shard| ShardSnapshot {
             shard: ShardId(shard),
-            counters: Counters { handshakes: 20, ..Counters::default() },
+            counters: Counters {
+                handshakes: 20,
+                ..Counters::default()
+            },
             engine: EngineCounters::default(),
         })
         .collect();
-    snapshots[0].counters.tunnels_down.count(CloseCause::DpdTimeout);
+    snapshots[0]
+        .counters
+        .tunnels_down
+        .count(CloseCause::DpdTimeout);
     snapshots[1].counters.drops.count(DropReason::Replayed);
     snapshots[1].engine.drops.count(DropReason::RingFull);
     for snapshot in &mut snapshots {
@@ -47,7 +53,10 @@ fn sums_reasons_and_zeros_are_exported() {
         "hawser_peers{tenant=\"default\",template=\"branches\",status=\"down\"} 0",
         "hawser_shard_loop_lag_seconds{shard=\"1\"} 0",
     ] {
-        assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        assert!(
+            text.lines().any(|l| l == line),
+            "{line} is missing in\n{text}"
+        );
     }
 }
 
@@ -55,13 +64,24 @@ fn sums_reasons_and_zeros_are_exported() {
 fn every_metric_has_help_and_every_help_a_metric() {
     let (_, text) = published();
     let names = |prefix: &str| -> std::collections::BTreeSet<String> {
-        let word = |l: &str| l.strip_prefix(prefix)?.split([' ', '{']).next().map(str::to_owned);
-        text.lines().filter(|l| prefix != "h" || l.starts_with("hawser_")).filter_map(word).collect()
+        let word = |l: &str| {
+            l.strip_prefix(prefix)?
+                .split([' ', '{'])
+                .next()
+                .map(str::to_owned)
+        };
+        text.lines()
+            .filter(|l| prefix != "h" || l.starts_with("hawser_"))
+            .filter_map(word)
+            .collect()
     };
     let help = names("# HELP ");
     let used = names("h").into_iter().map(|n| format!("h{n}")).collect();
     assert_eq!(help, used);
-    assert_eq!(help.len(), text.lines().filter(|l| l.starts_with("# TYPE ")).count());
+    assert_eq!(
+        help.len(),
+        text.lines().filter(|l| l.starts_with("# TYPE ")).count()
+    );
 }
 
 /// Prometheus' own linter, where it is installed (CI has it).
@@ -70,12 +90,28 @@ fn promtool_accepts_them() {
     let (_, text) = published();
     let mut promtool = Command::new("promtool");
     promtool.args(["check", "metrics"]).stdin(Stdio::piped());
-    let Ok(mut child) = promtool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() else {
+    let Ok(mut child) = promtool
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+    else {
         eprintln!("skipped: no promtool");
         return;
     };
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.stdout.is_empty() && output.stderr.is_empty(),
+        "{output:?}"
+    );
 }

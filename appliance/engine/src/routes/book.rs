@@ -47,7 +47,11 @@ impl Book {
             return None;
         }
         holders.push((tenant, BTreeSet::from([owner])));
-        Some(if holders.len() == 1 { Step::Install(tenant) } else { Step::Refused })
+        Some(if holders.len() == 1 {
+            Step::Install(tenant)
+        } else {
+            Step::Refused
+        })
     }
 
     fn remove(&mut self, key: Key, tenant: TenantId, owner: u64) -> Option<Step> {
@@ -89,10 +93,18 @@ mod tests {
     fn a_route_goes_with_its_last_owner() {
         let mut book = Book::default();
         assert_eq!(book.change(key(0), A, 1, true), Some(Step::Install(A)));
-        assert_eq!(book.change(key(0), A, 2, true), None, "the successor of a rekey");
+        assert_eq!(
+            book.change(key(0), A, 2, true),
+            None,
+            "the successor of a rekey"
+        );
         assert_eq!(book.change(key(0), A, 2, true), None, "twice is once");
         assert_eq!(book.change(key(0), A, 1, false), None);
-        assert_eq!(book.change(key(0), A, 1, false), None, "not an owner any more");
+        assert_eq!(
+            book.change(key(0), A, 1, false),
+            None,
+            "not an owner any more"
+        );
         assert_eq!(book.change(key(0), A, 2, false), Some(Step::Remove(A)));
         assert_eq!(book.len(), 0);
         assert_eq!(book.change(key(0), A, 2, false), None);
@@ -103,8 +115,16 @@ mod tests {
         let mut book = Book::default();
         assert_eq!(book.change(key(0), A, 1, true), Some(Step::Install(A)));
         assert_eq!(book.change(key(0), B, 2, true), Some(Step::Refused));
-        assert_eq!(book.change(key(1), B, 3, true), Some(Step::Install(B)), "elsewhere");
-        assert_eq!(book.change(key(0), A, 1, false), Some(Step::Install(B)), "its turn");
+        assert_eq!(
+            book.change(key(1), B, 3, true),
+            Some(Step::Install(B)),
+            "elsewhere"
+        );
+        assert_eq!(
+            book.change(key(0), A, 1, false),
+            Some(Step::Install(B)),
+            "its turn"
+        );
         assert_eq!(book.change(key(0), B, 2, false), Some(Step::Remove(B)));
         assert_eq!(book.len(), 1);
     }

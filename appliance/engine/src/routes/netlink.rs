@@ -35,26 +35,50 @@ impl Netlink {
         let (connection, handle, _messages) = netns::run_in(namespace, open)??;
         runtime.spawn(connection);
         let name = namespace.map_or_else(String::new, |n| format!(" in namespace {n}"));
-        Ok(Self { handle, routing, name })
+        Ok(Self {
+            handle,
+            routing,
+            name,
+        })
     }
 
     fn failed(&self, what: &str) -> impl Fn(Error) -> StartError + use<> {
         let what = format!("{what}{}", self.name);
-        move |error| StartError::Netlink { what: what.clone(), reason: reason(&error) }
+        move |error| StartError::Netlink {
+            what: what.clone(),
+            reason: reason(&error),
+        }
     }
 
     /// Sets MTU and addresses of a tenant's interface and brings it up; its index.
     pub(super) async fn bring_up(&self, tenant: &Tenant) -> Result<u32, StartError> {
         let failed = self.failed(&format!("interface {}", tenant.interface));
-        let links = self.handle.link().get().match_name(tenant.interface.clone()).execute();
+        let links = self
+            .handle
+            .link()
+            .get()
+            .match_name(tenant.interface.clone())
+            .execute();
         let index = match pin!(links).next().await {
             Some(link) => link.map_err(&failed)?.header.index,
             None => return Err(failed(Error::RequestFailed)),
         };
-        let link = LinkUnspec::new_with_index(index).mtu(tenant.mtu.into()).up().build();
-        self.handle.link().set(link).execute().await.map_err(&failed)?;
+        let link = LinkUnspec::new_with_index(index)
+            .mtu(tenant.mtu.into())
+            .up()
+            .build();
+        self.handle
+            .link()
+            .set(link)
+            .execute()
+            .await
+            .map_err(&failed)?;
         for net in &tenant.addresses {
-            let add = self.handle.address().add(index, net.addr(), net.prefix_len()).replace();
+            let add = self
+                .handle
+                .address()
+                .add(index, net.addr(), net.prefix_len())
+                .replace();
             add.execute().await.map_err(&failed)?;
         }
         Ok(index)
@@ -86,7 +110,11 @@ impl Netlink {
 
     fn is_ours(&self, rule: &RuleMessage) -> bool {
         let has = |wanted: RuleAttribute| rule.attributes.contains(&wanted);
-        let Routing { table, priority, mark } = self.routing;
+        let Routing {
+            table,
+            priority,
+            mark,
+        } = self.routing;
         has(RuleAttribute::Priority(priority))
             && has(RuleAttribute::FwMark(mark))
             && has(RuleAttribute::Protocol(PROTOCOL))
@@ -114,7 +142,11 @@ impl Netlink {
     /// `not fwmark MARK lookup TABLE`, for both families.
     pub(super) async fn add_rules(&self) -> Result<(), StartError> {
         for v4 in [true, false] {
-            let Routing { table, priority, mark } = self.routing;
+            let Routing {
+                table,
+                priority,
+                mark,
+            } = self.routing;
             let mut rule = self
                 .handle
                 .rule()
@@ -141,12 +173,23 @@ impl Netlink {
     }
 
     pub(super) async fn replace_route(&self, net: IpNet, link: u32) -> Result<(), Error> {
-        self.handle.route().add(self.route(net, link)).replace().execute().await
+        self.handle
+            .route()
+            .add(self.route(net, link))
+            .replace()
+            .execute()
+            .await
     }
 
     /// A route that is not there is removed.
     pub(super) async fn delete_route(&self, net: IpNet, link: u32) -> Result<(), Error> {
-        ignore_missing(self.handle.route().del(self.route(net, link)).execute().await)
+        ignore_missing(
+            self.handle
+                .route()
+                .del(self.route(net, link))
+                .execute()
+                .await,
+        )
     }
 
     fn route(&self, net: IpNet, link: u32) -> RouteMessage {
@@ -199,7 +242,10 @@ fn ignore_missing(result: Result<(), Error>) -> Result<(), Error> {
 
 /// Whether another try may do better.
 pub(super) fn may_pass(error: &Error) -> bool {
-    !matches!(errno(error), Some(libc::EPERM | libc::EACCES | libc::EINVAL | libc::EAFNOSUPPORT))
+    !matches!(
+        errno(error),
+        Some(libc::EPERM | libc::EACCES | libc::EINVAL | libc::EAFNOSUPPORT)
+    )
 }
 
 /// In words, with what is to be done about a missing right.

@@ -37,16 +37,31 @@ impl Site {
             workers: Some(1),
             unpinned: true,
         };
-        Ok(Self { engine: Engine::start(Arc::new(policy), options)?, inner })
+        Ok(Self {
+            engine: Engine::start(Arc::new(policy), options)?,
+            inner,
+        })
     }
 
     pub(crate) fn ike_port(&self) -> u16 {
-        self.engine.bound().iter().find(|b| !b.nat).unwrap().address.port()
+        self.engine
+            .bound()
+            .iter()
+            .find(|b| !b.nat)
+            .unwrap()
+            .address
+            .port()
     }
 
     /// Where a branch begins: a high port has no 500 and 4500 to float between.
     pub(crate) fn nat_port(&self) -> u16 {
-        self.engine.bound().iter().find(|b| b.nat).unwrap().address.port()
+        self.engine
+            .bound()
+            .iter()
+            .find(|b| b.nat)
+            .unwrap()
+            .address
+            .port()
     }
 
     /// Into a queue that the packet's own shard need not have, as a TUN does.
@@ -73,7 +88,10 @@ pub(crate) fn ipv4(from: [u8; 4], to: [u8; 4], payload: usize) -> Vec<u8> {
     p[2..4].copy_from_slice(&total.to_be_bytes());
     p.extend_from_slice(&from);
     p.extend_from_slice(&to);
-    let sum: u32 = p.chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
+    let sum: u32 = p
+        .chunks(2)
+        .map(|w| u32::from(w[0]) << 8 | u32::from(w[1]))
+        .sum();
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = !(((sum & 0xffff) + (sum >> 16)) as u16);
     p[10..12].copy_from_slice(&sum.to_be_bytes());
@@ -102,7 +120,11 @@ pub(crate) fn branch(shards: u8, hq_port: u16) -> Policy {
         remote_identity: Identity::parse("hq.example").unwrap(),
         secret: secret(),
     };
-    policy(shards, template("10.1.0.0/24", "10.0.0.0/24", "test", Some(initiate)), Vec::new())
+    policy(
+        shards,
+        template("10.1.0.0/24", "10.0.0.0/24", "test", Some(initiate)),
+        Vec::new(),
+    )
 }
 
 fn secret() -> Secret {

@@ -18,7 +18,7 @@ const BRANCH_HOST: &str = "172.16.1.10";
 const MEGABYTES: u32 = 8;
 
 pub fn scenarios() -> Vec<Scenario> {
-    vec![scenario("mtu::lan-of-1500-bytes", lan_of_1500)]
+    vec![scenario("mtu::lan-of-1500-bytes", lan_of_1500).hawser_only()]
 }
 
 fn lan_of_1500(rig: &Rig) -> Result<()> {
