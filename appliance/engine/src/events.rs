@@ -53,7 +53,8 @@ pub enum Feed {
 pub struct EventStream(broadcast::Receiver<Arc<Record>>);
 
 impl EventStream {
-    /// The next event, or how many were lost before it; `None` when the engine has ended.
+    /// The next event, or how many were lost before it; `None` when the
+    /// last handle of the engine is gone.
     pub async fn next(&mut self) -> Option<Feed> {
         match self.0.recv().await {
             Ok(record) => Some(Feed::Event(record)),

@@ -1,6 +1,8 @@
 //! How the rest of the process speaks to the engine.
 
+use crate::background::Background;
 use crate::counters::ShardSnapshot;
+use crate::ends::{Ends, ShardFailure};
 use crate::error::ApplyError;
 use crate::events::EventStream;
 use crate::mailbox::Control;
@@ -15,8 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 /// How long replies to a command are waited for: a ping is given up after some 71 s.
@@ -29,19 +30,9 @@ const GOODBYE: Duration = Duration::from_secs(5);
 const STOP: Duration = Duration::from_secs(2);
 
 /// A running engine. Clones speak to the same one; when the last is dropped without
-/// [`EngineHandle::shutdown`], threads end and interfaces go, but peers are not told.
+/// [`EngineHandle::shutdown`], threads end, interfaces and rules go, but peers are not told.
 #[derive(Clone)]
 pub struct EngineHandle(Arc<Running>);
-
-/// Why a shard ended that should not have.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("shard {} ended: {reason}", .shard.0)]
-pub struct ShardFailure {
-    /// Which.
-    pub shard: ShardId,
-    /// In words.
-    pub reason: String,
-}
 
 /// How a shutdown went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +53,7 @@ pub(crate) struct Parts {
     pub(crate) route_status: Arc<RouteStatus>,
     pub(crate) ends: Ends,
     pub(crate) workers: Vec<JoinHandle<()>>,
-    pub(crate) runtime: Runtime,
+    pub(crate) runtime: Background,
     pub(crate) routes: Option<RouteTask>,
 }
 
@@ -83,7 +74,9 @@ struct Running {
     next_command: AtomicU64,
     latest: Mutex<Vec<ShardSnapshot>>,
     /// Taken away by the shutdown.
-    outside: Mutex<Option<(Runtime, Option<RouteTask>)>>,
+    outside: Mutex<Option<(Background, Option<RouteTask>)>>,
+    /// Held while the engine is shut down.
+    closing: tokio::sync::Mutex<()>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -105,6 +98,7 @@ impl EngineHandle {
             next_command: AtomicU64::new(1),
             latest: Mutex::new(Vec::new()),
             outside: Mutex::new(Some((parts.runtime, parts.routes))),
+            closing: tokio::sync::Mutex::new(()),
             workers: Mutex::new(parts.workers),
         }))
     }
@@ -216,6 +210,7 @@ impl EngineHandle {
     /// Says goodbye to every peer, ends the shards and takes interfaces, routes and rules away.
     /// Takes a few seconds at most. A second call waits for the first.
     pub async fn shutdown(&self) -> Shutdown {
+        let _closing = self.0.closing.lock().await;
         let everyone: Vec<ShardId> = self.shard_ids().collect();
         let (sender, _replies) = mpsc::unbounded_channel();
         let id = CommandId(self.0.next_command.fetch_add(1, Ordering::Relaxed));
@@ -238,7 +233,7 @@ impl EngineHandle {
                 let _ = end.send(());
                 routes_left = !matches!(timeout(STOP, task).await, Ok(Ok(())));
             }
-            runtime.shutdown_background();
+            drop(runtime);
         }
         Shutdown {
             unfinished,
@@ -334,9 +329,16 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop();
-        if let Some((runtime, _)) = lock(&self.outside).take() {
-            // Never waits, as dropping it would.
-            runtime.shutdown_background();
+        let outside = lock(&self.outside).take();
+        if let Some((runtime, Some(RouteTask { end, task }))) = outside {
+            // Without anybody to wait for it, on a thread of its own.
+            let clean_up = move || {
+                let _ = end.send(());
+                drop(runtime.block_on(async { timeout(STOP, task).await }));
+            };
+            let _ = std::thread::Builder::new()
+                .name("hawser-clean-up".into())
+                .spawn(clean_up);
         }
     }
 }
@@ -378,63 +380,6 @@ fn successor(current: &Policy, mut next: Policy) -> Result<Policy, ApplyError> {
     Ok(next)
 }
 
-/// How a shard ended.
-type End = Option<Result<(), String>>;
-
-/// Which shards have ended, and how.
-#[derive(Clone)]
-pub(crate) struct Ends(Arc<watch::Sender<Vec<End>>>);
-
-impl Ends {
-    pub(crate) fn new(shards: usize) -> Self {
-        Self(Arc::new(watch::Sender::new(vec![None; shards])))
-    }
-
-    pub(crate) fn report(&self, shard: ShardId, end: Result<(), String>) {
-        if let Err(reason) = &end {
-            tracing::error!(shard = shard.0, reason, "a shard ended");
-        }
-        self.0
-            .send_modify(|ends| ends[usize::from(shard.0)] = Some(end));
-    }
-
-    fn has_ended(&self, shard: ShardId) -> bool {
-        self.0
-            .borrow()
-            .get(usize::from(shard.0))
-            .is_none_or(Option::is_some)
-    }
-
-    fn any_ended(&self) -> bool {
-        self.0.borrow().iter().any(Option::is_some)
-    }
-
-    async fn all(&self, shards: &[ShardId]) {
-        let ended = |ends: &Vec<End>| {
-            shards
-                .iter()
-                .all(|s| ends.get(usize::from(s.0)).is_none_or(Option::is_some))
-        };
-        // An error would say that the sender is gone, which is here.
-        let _ = self.0.subscribe().wait_for(ended).await;
-    }
-
-    async fn joined(&self) -> Result<(), ShardFailure> {
-        let failure = |ends: &Vec<End>| {
-            (0..=u8::MAX).zip(ends).find_map(|(id, end)| match end {
-                Some(Err(reason)) => Some(ShardFailure {
-                    shard: ShardId(id),
-                    reason: reason.clone(),
-                }),
-                _ => None,
-            })
-        };
-        let done = |ends: &Vec<End>| failure(ends).is_some() || ends.iter().all(Option::is_some);
-        let _ = self.0.subscribe().wait_for(done).await;
-        failure(&self.0.borrow()).map_or(Ok(()), Err)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -470,24 +415,5 @@ mod tests {
             |p| p.observability.metrics = Some(([127, 0, 0, 1], 9).into())
         ));
         assert!(!refused(|p| p.shards = None));
-    }
-
-    #[tokio::test]
-    async fn join_tells_failures_from_ends() {
-        let ends = Ends::new(2);
-        ends.report(ShardId(0), Ok(()));
-        assert!(
-            timeout(Duration::from_millis(20), ends.joined())
-                .await
-                .is_err()
-        );
-        ends.report(ShardId(1), Ok(()));
-        assert_eq!(ends.joined().await, Ok(()));
-        let ends = Ends::new(2);
-        ends.report(ShardId(1), Err("why".into()));
-        assert_eq!(
-            ends.joined().await.unwrap_err().to_string(),
-            "shard 1 ended: why"
-        );
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct InnerQueues {
 /// What a read came to.
 pub(crate) enum Read<'a> {
     Packet(&'a mut [u8]),
+    /// A datagram of nothing, or the end of a descriptor whose other end is closed.
+    Nothing,
     /// Nothing more for now.
     Empty,
     /// The device is gone.
@@ -52,7 +54,7 @@ impl InnerQueues {
             return Read::Gone;
         };
         match rustix::io::read(fd, &mut *buffer) {
-            Ok(0) => Read::Gone,
+            Ok(0) => Read::Nothing,
             Ok(len) => Read::Packet(&mut buffer[..len]),
             Err(Errno::AGAIN | Errno::INTR) => Read::Empty,
             // A TUN whose interface is down says so at every read; it may come up again.

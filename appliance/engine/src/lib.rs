@@ -15,8 +15,10 @@
 //! queue has a limit, and what does not fit is counted by a reason.
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod background;
 mod counters;
 mod directory;
+mod ends;
 mod error;
 mod events;
 mod handle;
@@ -42,9 +44,10 @@ mod udp;
 mod workers;
 
 pub use counters::{EngineCounters, ShardSnapshot};
+pub use ends::ShardFailure;
 pub use error::{ApplyError, StartError};
 pub use events::{EventStream, Feed};
-pub use handle::{EngineHandle, ShardFailure, Shutdown};
+pub use handle::{EngineHandle, Shutdown};
 pub use options::{EngineOptions, InnerDevices, Routing};
 pub use runtime::Engine;
 pub use udp::Bound;

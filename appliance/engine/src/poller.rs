@@ -40,15 +40,17 @@ impl Source {
     }
 }
 
-/// What is ready, by kind. The mailbox is always looked at.
+/// What is ready, by kind.
 #[derive(Default)]
 pub(crate) struct Ready {
+    /// The shard has mail.
+    pub(crate) mail: bool,
     /// Outer sockets that can be read, in order.
     pub(crate) readable: Vec<usize>,
     /// Outer sockets that have room again.
     pub(crate) writable: Vec<usize>,
-    /// Queues of tenants that can be read.
-    pub(crate) inner: Vec<TenantId>,
+    /// Queues of tenants that can be read, and whether the other end is closed.
+    pub(crate) inner: Vec<(TenantId, bool)>,
 }
 
 /// An epoll instance, level-triggered.
@@ -119,8 +121,12 @@ impl Poller {
         let mut ready = Ready::default();
         for event in &self.events {
             match Source::from_data(event.data) {
-                Source::Mailbox => {}
-                Source::Inner(tenant) => ready.inner.push(tenant),
+                Source::Mailbox => ready.mail = true,
+                Source::Inner(tenant) => {
+                    let flags = event.flags;
+                    let hung_up = flags.contains(epoll::EventFlags::HUP);
+                    ready.inner.push((tenant, hung_up));
+                }
                 Source::Outer(index) => {
                     let flags = event.flags;
                     if flags.contains(epoll::EventFlags::OUT) {

@@ -61,9 +61,25 @@ impl Routes {
         events: EventBus,
         status: Arc<RouteStatus>,
     ) -> Result<Self, StartError> {
+        let (namespaces, links, book) = (Vec::new(), Vec::new(), Book::default());
+        let mut routes = Self {
+            namespaces,
+            links,
+            book,
+            events,
+            status,
+        };
+        match routes.add_links(policy, routing).await {
+            Ok(()) => Ok(routes),
+            Err(error) => {
+                routes.clean_up().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn add_links(&mut self, policy: &Policy, routing: Routing) -> Result<(), StartError> {
         let mut names: Vec<Option<&str>> = Vec::new();
-        let mut namespaces = Vec::new();
-        let mut links = Vec::new();
         for tenant in &policy.tenants {
             let name = tenant.namespace.as_deref();
             let known = names.iter().position(|n| *n == name);
@@ -71,20 +87,22 @@ impl Routes {
             if known.is_none() {
                 let netlink = Netlink::connect(name, routing)?;
                 netlink.clean_up().await?;
-                netlink.add_rules().await?;
                 names.push(name);
-                namespaces.push(netlink);
+                self.namespaces.push(netlink);
+                self.namespaces[namespace].add_rules().await?;
             }
-            let index = namespaces[namespace].bring_up(tenant).await?;
-            links.push(Link { namespace, index });
+            let index = self.namespaces[namespace].bring_up(tenant).await?;
+            self.links.push(Link { namespace, index });
         }
-        Ok(Self {
-            namespaces,
-            links,
-            book: Book::default(),
-            events,
-            status,
-        })
+        Ok(())
+    }
+
+    async fn clean_up(&self) {
+        for netlink in &self.namespaces {
+            if let Err(error) = netlink.clean_up().await {
+                tracing::warn!(%error, "routes or rules are left behind");
+            }
+        }
     }
 
     /// Follows the shards until `end`, then takes rules and routes away.
@@ -102,11 +120,7 @@ impl Routes {
             }
             self.carry_out(batch.drain(..)).await;
         }
-        for netlink in &self.namespaces {
-            if let Err(error) = netlink.clean_up().await {
-                tracing::warn!(%error, "routes or rules are left behind");
-            }
-        }
+        self.clean_up().await;
     }
 
     /// Several changes of the same route in a batch come to one.

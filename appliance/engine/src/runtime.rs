@@ -1,10 +1,12 @@
 //! Starting: everything is bound, opened and set up before the first shard runs, so that what is
 //! missing is an error and not half a gateway.
 
+use crate::background::Background;
 use crate::directory::Directory;
+use crate::ends::Ends;
 use crate::error::StartError;
 use crate::events::{self, EventBus};
-use crate::handle::{Ends, EngineHandle, Parts, RouteTask};
+use crate::handle::{EngineHandle, Parts, RouteTask};
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::options::{EngineOptions, InnerDevices, Routing};
@@ -24,7 +26,6 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 /// How often metrics are published.
@@ -60,8 +61,9 @@ impl Engine {
             .into();
         let queues = Arc::new(Queues::new(Arc::clone(&mailboxes)));
         let events = EventBus::new();
-        let outside = Outside::start(&policy, routing, &events)?;
         let workers = workers::start(&queues, options.workers.unwrap_or_else(cores))?;
+        // From here on workers wait: an error ends them.
+        let outside = Outside::start(&policy, routing, &events).inspect_err(|_| queues.stop())?;
         let shared = Shared {
             mailboxes,
             directory: Arc::new(Directory::default()),
@@ -265,7 +267,7 @@ fn bind_port<T>(
 
 /// What is not a packet.
 struct Outside {
-    runtime: Runtime,
+    runtime: Background,
     metrics: Arc<Metrics>,
     status: Arc<RouteStatus>,
     changes: Option<mpsc::UnboundedSender<(ShardId, RouteChange)>>,
@@ -283,6 +285,7 @@ impl Outside {
             .thread_name("hawser-outside")
             .enable_all()
             .build()?;
+        let runtime = Background::new(runtime);
         let status = Arc::new(RouteStatus::default());
         let listen = policy.observability.metrics;
         let metrics = wait_for(&runtime, async move { Metrics::start(listen) })?;
@@ -294,7 +297,7 @@ impl Outside {
                 (Arc::clone(policy), events.clone(), Arc::clone(&status));
             let set_up = async move { Routes::set_up(&policy, routing, events, status).await };
             let task = runtime.spawn(wait_for(&runtime, set_up)?.run(receiver, ended));
-            (changes, routes) = (Some(sender), Some(RouteTask { end, task }));
+            (changes, routes) = (Some(sender), task.map(|task| RouteTask { end, task }));
         }
         runtime.spawn(events::log(events.subscribe()));
         Ok(Self {
@@ -309,7 +312,7 @@ impl Outside {
 
 /// Runs it on the runtime and waits on this thread, which may belong to another runtime.
 fn wait_for<T: Send + 'static>(
-    runtime: &Runtime,
+    runtime: &Background,
     work: impl Future<Output = Result<T, StartError>> + Send + 'static,
 ) -> Result<T, StartError> {
     let (sender, receiver) = std::sync::mpsc::channel();

@@ -160,10 +160,12 @@ impl Loop {
         };
         let ready = self.poller.wait(timeout)?;
         let begin = Instant::now();
-        self.again = false;
+        let left_over = std::mem::take(&mut self.again);
         // Outputs that the shard had before anything came in.
         self.settle(begin);
-        self.mail(begin);
+        if ready.mail || left_over {
+            self.mail(begin);
+        }
         for index in ready.writable {
             self.wire.outbox.resume(index, &mut self.wire.counters);
         }
@@ -176,7 +178,7 @@ impl Loop {
         ready
             .inner
             .into_iter()
-            .for_each(|tenant| self.read_inner(tenant));
+            .for_each(|(tenant, hung_up)| self.read_inner(tenant, hung_up));
         for index in strangers {
             self.receive(index, STRANGERS);
         }
@@ -293,14 +295,15 @@ impl Loop {
         more
     }
 
-    fn read_inner(&mut self, tenant: TenantId) {
+    fn read_inner(&mut self, tenant: TenantId, hung_up: bool) {
         let now = Instant::now();
         let mut buffer = self.wire.inner.lend();
         for _ in 0..INNER {
             match self.wire.inner.read(tenant, &mut buffer) {
                 Read::Packet(packet) => self.shard.inner(now, tenant, packet, &mut self.wire),
                 Read::Empty => break,
-                Read::Gone => {
+                Read::Nothing if !hung_up => {}
+                Read::Nothing | Read::Gone => {
                     tracing::error!(shard = self.id.0, tenant = tenant.0, "inner device is gone");
                     self.wire.inner.close(tenant);
                     break;

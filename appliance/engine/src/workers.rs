@@ -11,6 +11,7 @@ use rand::CryptoRng;
 use rand_chacha::ChaCha20Rng;
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -113,8 +114,11 @@ pub(crate) fn start(queues: &Arc<Queues>, count: usize) -> io::Result<Vec<JoinHa
             let _ = rustix::process::setpriority_process(None, NICE);
             let mut rng: ChaCha20Rng = rand::make_rng();
             while let Some((shard, (id, request))) = queues.wait() {
-                let answer = work(request, &mut rng);
-                queues.mailboxes[shard].put(Control::Answer(id, Answer::KeyExchange(answer)));
+                // A bug in a library ends one handshake, not the worker.
+                let failed = refusal(&request);
+                let work = || Answer::KeyExchange(work(request, &mut rng));
+                let answer = catch_unwind(AssertUnwindSafe(work)).unwrap_or(failed);
+                queues.mailboxes[shard].put(Control::Answer(id, answer));
             }
         })
     };

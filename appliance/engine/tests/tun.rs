@@ -193,6 +193,11 @@ fn tenants_have_namespaces_of_their_own() {
         assert!(!inner.ip("link show").contains("hawser-test"));
         assert!(!inner.ip("rule").contains("0x4857"));
 
+        drop(start(policy.clone()).unwrap());
+        until("the end without a shutdown", || {
+            !inner.ip("link show").contains("hawser-test") && !inner.ip("rule").contains("0x4857")
+        });
+
         policy.tenants[0].namespace = Some("no-such-namespace".into());
         let error = start(policy).err().unwrap().to_string();
         assert!(error.contains("ip netns add no-such-namespace"), "{error}");

@@ -7,6 +7,7 @@ use common::{Site, branch, headquarters, ipv4};
 use hawser_engine::{ApplyError, Feed, StartError};
 use hawser_flight::Event;
 use hawser_shard::io::{Command, DeviceId, PeerFilter, Reply, ShardId};
+use std::io::{Read, Write};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -127,6 +128,38 @@ async fn a_port_in_use_says_which() {
     first.engine.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_served_and_a_taken_port_is_an_error() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut policy = headquarters(2);
+    policy.observability.metrics = Some(free);
+    let site = Site::start(policy.clone());
+    let taken = Site::try_start(policy).err().unwrap();
+    assert!(matches!(taken, StartError::Metrics { .. }), "{taken}");
+
+    let scrape = || -> std::io::Result<String> {
+        let mut http = std::net::TcpStream::connect(free)?;
+        http.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        http.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    // Published by itself, without anybody asking.
+    let served = async {
+        while !scrape()
+            .unwrap()
+            .contains("hawser_shard_loop_lag_seconds{shard=\"1\"}")
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, served).await.expect("metrics");
+    site.engine.shutdown().await;
+}
+
 /// Whatever comes, the engine stays and a tunnel through it works.
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_harms_nobody() {
@@ -155,6 +188,26 @@ async fn nonsense_harms_nobody() {
     );
     branch.engine.shutdown().await;
     hq.engine.shutdown().await;
+}
+
+/// A device that goes away is let go; the rest works on, and nothing spins.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inner_device_that_closes_is_let_go() {
+    let (ours, theirs) = rustix::net::socketpair(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::SEQPACKET,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )
+    .unwrap();
+    let site = Site::start_with(headquarters(1), vec![theirs]).unwrap();
+    drop(ours);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let before = site.engine.snapshots().await[0].engine.rounds;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let rounds = site.engine.snapshots().await[0].engine.rounds - before;
+    assert!(rounds < 100, "{rounds} rounds: it spins");
+    site.engine.shutdown().await;
 }
 
 /// Dropping the last handle ends threads and closes sockets: the ports are free again.

@@ -2,8 +2,9 @@
 
 use super::client::{Call, follow, print};
 use super::{Health, Remote};
-use crate::admin::api::EventRow;
+use crate::admin::api::{EventRow, VERSION};
 use clap::Args;
+use serde_json::{Value, json};
 
 /// What happened lately, or what happens.
 #[derive(Debug, Args)]
@@ -17,15 +18,26 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn perform(&self) -> anyhow::Result<Health> {
-        let follow_on = if self.follow { "true" } else { "false" };
-        let call = Call::get("/v1/events").with("follow", follow_on);
-        follow(&self.remote, &call, |line| {
-            if self.remote.json {
-                return Ok(print(&format!("{line}\n"))?);
-            }
-            let row: EventRow = serde_json::from_str(line)?;
-            Ok(print(&format!("{}  {}\n", row.time, row.text))?)
-        })?;
+        let call = Call::get("/v1/events").with("follow", if self.follow { "true" } else { "false" });
+        match (self.remote.json, self.follow) {
+            (true, true) => follow(&self.remote, &call, |line| Ok(print(&format!("{line}\n"))?))?,
+            (true, false) => self.print_document(&call)?,
+            (false, _) => follow(&self.remote, &call, |line| {
+                let row: EventRow = serde_json::from_str(line)?;
+                Ok(print(&format!("{}  {}\n", row.time, row.text))?)
+            })?,
+        }
         Ok(Health::Healthy)
+    }
+
+    /// What was is one document; what happens is a line each.
+    fn print_document(&self, call: &Call<'_>) -> anyhow::Result<()> {
+        let mut events: Vec<Value> = Vec::new();
+        follow(&self.remote, call, |line| {
+            events.push(serde_json::from_str(line)?);
+            Ok(())
+        })?;
+        let document = json!({ "version": VERSION, "events": events });
+        Ok(print(&format!("{document:#}\n"))?)
     }
 }

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::rc::Rc;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
@@ -23,7 +22,8 @@ pub(super) struct Arrived {
 /// One inside address and port, seen outside as the socket's.
 struct Mapping {
     inside: SocketAddr,
-    socket: Rc<UdpSocket>,
+    /// Sends at once, where tokio's would first have to learn that it can.
+    socket: std::net::UdpSocket,
     reader: AbortHandle,
 }
 
@@ -85,14 +85,14 @@ impl Nat {
             None => self.map(inside, gateway)?,
         };
         // A full socket is a lost packet.
-        Ok(self.mappings[index].socket.try_send_to(payload, gateway).is_ok())
+        Ok(self.mappings[index].socket.send_to(payload, gateway).is_ok())
     }
 
     fn map(&mut self, inside: SocketAddr, gateway: SocketAddr) -> io::Result<usize> {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_nonblocking(true)?;
-        let socket = Rc::new(UdpSocket::from_std(socket)?);
-        let reader = read(Rc::clone(&socket), gateway, inside, self.arrivals.clone());
+        let receiver = UdpSocket::from_std(socket.try_clone()?)?;
+        let reader = read(receiver, gateway, inside, self.arrivals.clone());
         let reader = spawn_local(reader).abort_handle();
         self.mappings.push(Mapping { inside, socket, reader });
         Ok(self.mappings.len() - 1)
@@ -101,7 +101,7 @@ impl Nat {
 
 /// Takes in what the gateway sends to a mapping; what others send is filtered.
 async fn read(
-    socket: Rc<UdpSocket>,
+    socket: UdpSocket,
     gateway: SocketAddr,
     local: SocketAddr,
     arrivals: mpsc::UnboundedSender<Arrived>,

@@ -9,6 +9,7 @@ use hawser_policy::{
 };
 use hawser_shard::io::ShardId;
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 
@@ -24,14 +25,23 @@ impl Site {
     }
 
     pub(crate) fn try_start(policy: Policy) -> Result<Self, StartError> {
-        let mut fds = HashMap::new();
-        let mut inner = Vec::new();
-        for shard in 0..policy.shards.unwrap() {
+        let (mut inner, mut fds) = (Vec::new(), Vec::new());
+        for _ in 0..policy.shards.unwrap() {
             let (ours, theirs) = UnixDatagram::pair().unwrap();
             ours.set_nonblocking(true).unwrap();
-            fds.insert((TenantId(0), ShardId(shard)), theirs.into());
+            fds.push(theirs.into());
             inner.push(ours);
         }
+        Ok(Self {
+            inner,
+            ..Self::start_with(policy, fds)?
+        })
+    }
+
+    /// With these descriptors as the shards' inner devices.
+    pub(crate) fn start_with(policy: Policy, fds: Vec<OwnedFd>) -> Result<Self, StartError> {
+        let shards = (0..).map(|shard| (TenantId(0), ShardId(shard)));
+        let fds: HashMap<_, _> = shards.zip(fds).collect();
         let options = EngineOptions {
             inner: InnerDevices::Fds(fds),
             workers: Some(1),
@@ -39,7 +49,7 @@ impl Site {
         };
         Ok(Self {
             engine: Engine::start(Arc::new(policy), options)?,
-            inner,
+            inner: Vec::new(),
         })
     }
 

@@ -9,9 +9,6 @@ impl Resolve<'_> {
     pub(super) fn references(&mut self) {
         let config = self.config;
         let keychains = all(&config.keychains);
-        let profiles = all(&config.profiles);
-        let sets = all(&config.transform_sets);
-        let acls = all(&config.acls);
         let vrfs: Vec<&str> = config
             .vpn_instances
             .iter()
@@ -48,6 +45,16 @@ impl Resolve<'_> {
                 &vrfs,
             );
         }
+        self.ipsec_references();
+        self.policy_references();
+    }
+
+    /// What IPsec policies and their templates name.
+    fn ipsec_references(&mut self) {
+        let config = self.config;
+        let profiles = all(&config.profiles);
+        let sets = all(&config.transform_sets);
+        let acls = all(&config.acls);
         for policy in &config.ipsec_policies {
             let field = policy.title();
             for name in &policy.transform_sets {
@@ -56,7 +63,6 @@ impl Resolve<'_> {
             self.refer(&field, "ikev2 profile", policy.profile.as_ref(), &profiles);
             self.refer(&field, "acl", policy.acl.as_ref().map(|a| &a.name), &acls);
         }
-        self.policy_references();
     }
 
     /// IPsec policies that name templates, and interfaces that name policies.
