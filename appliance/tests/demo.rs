@@ -7,7 +7,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn hawser(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hawser")).args(words).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_hawser"))
+        .args(words)
+        .output()
+        .unwrap()
 }
 
 fn code(output: &Output) -> i32 {
@@ -19,7 +22,9 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn configs(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../configs")
+        .join(name);
     path.to_str().unwrap().to_owned()
 }
 
@@ -29,11 +34,18 @@ fn the_configurations_that_ship_are_in_order() {
         let output = hawser(&["config", "check", &configs(name), "--json"]);
         assert_eq!(code(&output), 0, "{name}: {}", text(&output.stderr));
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!((&report["version"], &report["valid"]), (&1.into(), &true.into()));
+        assert_eq!(
+            (&report["version"], &report["valid"]),
+            (&1.into(), &true.into())
+        );
     }
     let output = hawser(&["run", "--config", &configs("hq.cfg"), "--check"]);
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("ignored"), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).contains("ignored"),
+        "{}",
+        text(&output.stdout)
+    );
 }
 
 #[test]
@@ -43,7 +55,11 @@ fn an_error_names_the_line_and_the_exit_code_is_1() {
     std::fs::write(&file, "ikev2 proposal 1\n encryption rot13\n#\n").unwrap();
     let output = hawser(&["config", "check", file.to_str().unwrap()]);
     assert_eq!(code(&output), 1);
-    assert!(text(&output.stderr).contains("hq.cfg:2: "), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("hq.cfg:2: "),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -68,11 +84,24 @@ fn a_wrong_word_and_a_gateway_that_is_not_there_are_errors() {
 
 #[test]
 fn a_short_demo_is_as_it_should_be() {
-    let output = hawser(&["demo", "--branches", "6", "--seconds", "10", "--seed", "7", "--json"]);
+    let output = hawser(&[
+        "demo",
+        "--branches",
+        "6",
+        "--seconds",
+        "10",
+        "--seed",
+        "7",
+        "--json",
+    ]);
     let shown = format!("{}{}", text(&output.stdout), text(&output.stderr));
     assert_eq!(code(&output), 0, "{shown}");
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&summary["version"], &summary["up"]), (&1.into(), &6.into()), "{shown}");
+    assert_eq!(
+        (&summary["version"], &summary["up"]),
+        (&1.into(), &6.into()),
+        "{shown}"
+    );
     assert!(summary["pings"]["answered"].as_u64() > Some(100), "{shown}");
     assert_eq!(summary["pings"]["lost"], 0, "{shown}");
 }

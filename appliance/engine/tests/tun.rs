@@ -167,6 +167,39 @@ fn traffic(namespace: &Namespace, branch: &Site) {
     });
 }
 
+/// Takes not being root.
+#[test]
+fn missing_rights_say_how_to_grant_them() {
+    if rustix::process::geteuid().is_root() {
+        eprintln!("skipped: root has them");
+        return;
+    }
+    let error = start(headquarters(1)).err().unwrap();
+    assert!(
+        matches!(error, StartError::TunNotPermitted { .. }),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("setcap cap_net_admin"),
+        "{error}"
+    );
+    let mut policy = headquarters(1);
+    policy.listen.port = 500;
+    let error = Site::try_start(policy).err().unwrap();
+    assert!(matches!(error, StartError::PortNotPermitted(_)), "{error}");
+    assert!(
+        error.to_string().contains("500") && error.to_string().contains("setcap"),
+        "{error}"
+    );
+
+    let mut policy = headquarters(1);
+    policy.listen.native_esp = true;
+    let site = Site::start(policy);
+    let notes = site.engine.notes().join("; ");
+    assert!(notes.contains("CAP_NET_RAW"), "{notes}");
+    block_on(site.engine.shutdown());
+}
+
 #[test]
 fn tenants_have_namespaces_of_their_own() {
     let (Some(outer), Some(inner)) = (Namespace::new("outer"), Namespace::new("inner")) else {

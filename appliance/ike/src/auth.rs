@@ -47,5 +47,7 @@ pub fn verify_shared_key_mac(
     signed: &SignedOctets<'_>,
     auth: &[u8],
 ) -> bool {
-    shared_key_mac(keys, signer, secret, signed).ct_eq(auth).into()
+    shared_key_mac(keys, signer, secret, signed)
+        .ct_eq(auth)
+        .into()
 }

@@ -89,7 +89,12 @@ impl ChildSa {
         leads: bool,
         env: &mut Env<'_>,
     ) -> (Self, Box<ChildInstall>) {
-        let ChildKeys { encr_i, integ_i, encr_r, integ_r } = parts.keys;
+        let ChildKeys {
+            encr_i,
+            integ_i,
+            encr_r,
+            integ_r,
+        } = parts.keys;
         let ((encr_out, integ_out), (encr_in, integ_in)) = match parts.role {
             Role::Initiator => ((encr_i, integ_i), (encr_r, integ_r)),
             Role::Responder => ((encr_r, integ_r), (encr_i, integ_i)),

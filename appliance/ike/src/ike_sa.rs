@@ -119,7 +119,9 @@ pub struct IkeSa {
 
 impl std::fmt::Debug for HandshakeResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HandshakeResult").field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("HandshakeResult")
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }
 
@@ -176,7 +178,10 @@ impl IkeSa {
         let mut sa = Self::new(env, from, SaState::Authenticating, Lineage::Initial);
         sa.inbox.next_id = 1;
         sa.inbox.answering = Some(path);
-        sa.answering = Some(Answering::Auth { child, pending: Box::new(pending) });
+        sa.answering = Some(Answering::Auth {
+            child,
+            pending: Box::new(pending),
+        });
         sa
     }
 
@@ -333,10 +338,17 @@ impl IkeSa {
 
     /// Leaves its Child SAs, and what is still to be done for them, to a successor.
     pub(crate) fn bequeath(&mut self, successor: u64) {
-        let tasks = self.queue.drain(..).chain(self.deferred.drain(..).map(|(_, task)| task));
+        let tasks = self
+            .queue
+            .drain(..)
+            .chain(self.deferred.drain(..).map(|(_, task)| task));
         let tasks = tasks.filter(Task::is_for_child).collect();
         let children = std::mem::take(&mut self.children);
-        let inheritance = Inheritance { successor, children, tasks };
+        let inheritance = Inheritance {
+            successor,
+            children,
+            tasks,
+        };
         self.out.push_back(Output::Inherit(inheritance));
         self.state = SaState::Rekeyed;
         self.rekey_at = None;
@@ -364,12 +376,25 @@ impl IkeSa {
                 next = Some((when, why));
             }
         };
-        at(self.outstanding.as_ref().map(|o| o.next_at), Reason::Retransmit);
+        at(
+            self.outstanding.as_ref().map(|o| o.next_at),
+            Reason::Retransmit,
+        );
         at(self.rekey_at, Reason::RekeyIke);
         let replaced = matches!(self.state, SaState::Rekeyed | SaState::Provisional);
-        at(self.expire_at, if replaced { Reason::Cleanup } else { Reason::ExpireIke });
+        at(
+            self.expire_at,
+            if replaced {
+                Reason::Cleanup
+            } else {
+                Reason::ExpireIke
+            },
+        );
         at(self.keepalive_at, Reason::Keepalive);
-        at(self.deferred.iter().map(|(when, _)| *when).min(), Reason::Retry);
+        at(
+            self.deferred.iter().map(|(when, _)| *when).min(),
+            Reason::Retry,
+        );
         for child in &self.children {
             at(child.rekey_at, Reason::RekeyChild);
             at(child.expire_at, Reason::ExpireChild);
@@ -457,7 +482,11 @@ impl IkeSa {
                     self.out.push_back(Output::Transmit { path, message });
                 }
                 self.out.push_back(Output::Retransmitted { attempt });
-                let event = Event::Retransmitted { exchange, message_id, attempt };
+                let event = Event::Retransmitted {
+                    exchange,
+                    message_id,
+                    attempt,
+                };
                 self.out.push_back(Output::Event(event));
             }
             Due::GiveUp => self.give_up(),
@@ -471,8 +500,10 @@ impl IkeSa {
             (SaState::Rekeyed, _) => CloseCause::Rekeyed,
             (_, Some(Exchange::Probe { message_id })) => {
                 let message_id = *message_id;
-                self.out.push_back(Output::Event(Event::ProbeFailed { message_id }));
-                self.out.push_back(Output::Probed(crate::io::ProbeOutcome::Failed));
+                self.out
+                    .push_back(Output::Event(Event::ProbeFailed { message_id }));
+                self.out
+                    .push_back(Output::Probed(crate::io::ProbeOutcome::Failed));
                 CloseCause::DpdTimeout
             }
             _ => CloseCause::RetransmitTimeout,
@@ -494,7 +525,11 @@ impl IkeSa {
         (self.rekey_at, self.expire_at, self.keepalive_at) = (None, None, None);
         for child in std::mem::take(&mut self.children) {
             let (spi_in, linger) = (child.spi_in, Duration::ZERO);
-            self.out.push_back(Output::RemoveChild { spi_in, cause, linger });
+            self.out.push_back(Output::RemoveChild {
+                spi_in,
+                cause,
+                linger,
+            });
         }
         self.out.push_back(Output::Closed(cause));
     }
@@ -527,6 +562,7 @@ impl IkeSa {
     }
 
     pub(crate) fn refused(&mut self, role: Role, reason: HandshakeFailure) {
-        self.out.push_back(Output::Event(Event::ChildSaRefused { role, reason }));
+        self.out
+            .push_back(Output::Event(Event::ChildSaRefused { role, reason }));
     }
 }

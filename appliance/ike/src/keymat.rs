@@ -26,7 +26,9 @@ pub struct SaKeys {
 
 impl std::fmt::Debug for SaKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SaKeys").field("suite", &self.suite).finish_non_exhaustive()
+        f.debug_struct("SaKeys")
+            .field("suite", &self.suite)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,7 +59,10 @@ pub fn skeyseed(prf: Prf, seeds: &Seeds<'_>, shared: &[u8]) -> Key {
 /// SKEYSEED of a rekeyed IKE SA: prf(SK_d (old), g^ir (new) | Ni | Nr), with the old SA's PRF
 /// (RFC 7296 2.18).
 pub fn skeyseed_rekey(old: &SaKeys, seeds: &Seeds<'_>, shared: &[u8]) -> Key {
-    let mac = old.suite.prf.mac(&old.sk_d, &[shared, seeds.nonce_i, seeds.nonce_r]);
+    let mac = old
+        .suite
+        .prf
+        .mac(&old.sk_d, &[shared, seeds.nonce_i, seeds.nonce_r]);
     Zeroizing::new(mac.as_ref().to_vec())
 }
 
@@ -73,12 +78,15 @@ impl SaKeys {
         seeds: &Seeds<'_>,
     ) -> Result<Self, KeymatError> {
         let prf_len = suite.prf.key_len();
-        let integ_len = suite.integ.map_or(0, |i| i.key_len());
+        let integ_len = suite.integ.map_or(0, hawser_crypto::Integ::key_len);
         let encr_len = suite.encr.key_len();
         let (spi_i, spi_r) = (seeds.spi_i.to_be_bytes(), seeds.spi_r.to_be_bytes());
         let seed: [&[u8]; 4] = [seeds.nonce_i, seeds.nonce_r, &spi_i, &spi_r];
         let mut all = Zeroizing::new(vec![0; 3 * prf_len + 2 * integ_len + 2 * encr_len]);
-        suite.prf.plus(skeyseed, &seed, &mut all).map_err(|_| KeymatError)?;
+        suite
+            .prf
+            .plus(skeyseed, &seed, &mut all)
+            .map_err(|_| KeymatError)?;
         let mut rest = all.as_slice();
         let mut take = |len: usize| {
             let (key, tail) = rest.split_at(len);
@@ -97,7 +105,14 @@ impl SaKeys {
             Role::Initiator => (from_i, from_r),
             Role::Responder => (from_r, from_i),
         };
-        Ok(Self { suite, sk_d, sk_pi, sk_pr, outbound, inbound })
+        Ok(Self {
+            suite,
+            sk_d,
+            sk_pi,
+            sk_pr,
+            outbound,
+            inbound,
+        })
     }
 }
 
@@ -126,10 +141,13 @@ impl ChildKeys {
         nonce_r: &[u8],
     ) -> Result<Self, KeymatError> {
         let encr_len = suite.encr.key_len();
-        let integ_len = suite.integ.map_or(0, |i| i.key_len());
+        let integ_len = suite.integ.map_or(0, hawser_crypto::Integ::key_len);
         let mut all = Zeroizing::new(vec![0; 2 * (encr_len + integ_len)]);
         let seed = [shared.unwrap_or(&[]), nonce_i, nonce_r];
-        ike.suite.prf.plus(&ike.sk_d, &seed, &mut all).map_err(|_| KeymatError)?;
+        ike.suite
+            .prf
+            .plus(&ike.sk_d, &seed, &mut all)
+            .map_err(|_| KeymatError)?;
         let key = |from: usize, len: usize| Zeroizing::new(all[from..from + len].to_vec());
         let half = encr_len + integ_len;
         Ok(Self {

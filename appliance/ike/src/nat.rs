@@ -62,9 +62,7 @@ pub fn notifies(spi_i: u64, spi_r: u64, path: &Path, force: bool) -> [Payload; 2
     } else {
         path.local
     };
-    let notify = |kind, address| {
-        Payload::Notify(Notify::status(kind, hash(spi_i, spi_r, address)))
-    };
+    let notify = |kind, address| Payload::Notify(Notify::status(kind, hash(spi_i, spi_r, address)));
     [
         notify(NotifyType::NatDetectionSourceIp, source),
         notify(NotifyType::NatDetectionDestinationIp, path.remote),

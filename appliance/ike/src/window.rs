@@ -81,7 +81,15 @@ impl Outstanding {
     ) -> Self {
         let next_at = env.now + schedule.interval(0, env);
         let sent_at = env.now;
-        Self { message_id, exchange, datagrams, sent_at, attempt: 0, next_at, schedule }
+        Self {
+            message_id,
+            exchange,
+            datagrams,
+            sent_at,
+            attempt: 0,
+            next_at,
+            schedule,
+        }
     }
 
     /// What is due now; counts the retransmission that it asks for.

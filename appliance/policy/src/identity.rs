@@ -219,10 +219,20 @@ mod tests {
 
     #[test]
     fn identities_read_and_print() {
-        for text in ["10.0.0.1", "2001:db8::1", "test", "joe@example.org", "@#0a0b", "dn:3000"] {
+        for text in [
+            "10.0.0.1",
+            "2001:db8::1",
+            "test",
+            "joe@example.org",
+            "@#0a0b",
+            "dn:3000",
+        ] {
             assert_eq!(Identity::parse(text).unwrap().to_string(), text);
         }
-        assert_eq!(Identity::parse("@fqdn").unwrap(), Identity::Fqdn("fqdn".into()));
+        assert_eq!(
+            Identity::parse("@fqdn").unwrap(),
+            Identity::Fqdn("fqdn".into())
+        );
         assert!(Identity::parse("@#0").is_none());
         assert!(Identity::parse("").is_none());
         let hostile = Identity::Fqdn("a\u{1b}[2J\nb".into()).to_string();

@@ -14,7 +14,7 @@ pub mod tenant;
 
 pub use identity::{Identity, IdentityPattern};
 pub use pad::{Candidate, Pad, PadEntry, Secret};
-pub use proposal::{EspProposal, Esn, IkeProposal, ProposalError};
+pub use proposal::{Esn, EspProposal, IkeProposal, ProposalError};
 pub use selector::TrafficSelector;
 pub use settings::{Admission, CookieMode, Listen, Observability, Retransmission};
 pub use template::{

@@ -78,10 +78,17 @@ impl Pad {
     /// most [`Pad::MAX_CANDIDATES`].
     pub fn candidates(&self, local: IpAddr, remote: IpAddr, claimed: &Identity) -> Vec<Candidate> {
         let mut found: Vec<Candidate> = Vec::new();
-        for entry in self.entries.iter().filter(|e| e.applies(local, remote, claimed)) {
+        for entry in self
+            .entries
+            .iter()
+            .filter(|e| e.applies(local, remote, claimed))
+        {
             let known = |c: &Candidate| c.template == entry.template && c.secret == entry.secret;
             if !found.iter().any(known) {
-                found.push(Candidate { template: entry.template, secret: entry.secret.clone() });
+                found.push(Candidate {
+                    template: entry.template,
+                    secret: entry.secret.clone(),
+                });
             }
             if found.len() == Self::MAX_CANDIDATES {
                 break;
@@ -117,7 +124,11 @@ mod tests {
 
     #[test]
     fn the_most_specific_is_tried_first_and_the_number_is_bounded() {
-        let mut entries = vec![entry("any", "a", 0), entry("*.x", "b", 1), entry("t.x", "c", 2)];
+        let mut entries = vec![
+            entry("any", "a", 0),
+            entry("*.x", "b", 1),
+            entry("t.x", "c", 2),
+        ];
         entries.extend((0..20u8).map(|i| entry("any", &format!("k{i}"), 3)));
         let pad = Pad::new(entries);
         let ip = "192.0.2.1".parse().unwrap();

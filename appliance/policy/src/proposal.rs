@@ -134,7 +134,12 @@ impl IkeProposal {
         }
         // With AEAD strongSwan lets a hash keyword stand for the PRF; so do we.
         let integ = if aead { Vec::new() } else { all.integ };
-        Ok(Self { encr: all.encr, integ, prf, ke: all.ke })
+        Ok(Self {
+            encr: all.encr,
+            integ,
+            prf,
+            ke: all.ke,
+        })
     }
 
     /// Whether any algorithm named is weak.
@@ -158,8 +163,17 @@ impl EspProposal {
         if let Some(prf) = all.prf.first() {
             return Err(ProposalError::Unknown(prf.keyword().to_owned()));
         }
-        let esn = if all.esn.is_empty() { vec![Esn::No] } else { all.esn };
-        Ok(Self { encr: all.encr, integ: all.integ, ke: all.ke, esn })
+        let esn = if all.esn.is_empty() {
+            vec![Esn::No]
+        } else {
+            all.esn
+        };
+        Ok(Self {
+            encr: all.encr,
+            integ: all.integ,
+            ke: all.ke,
+            esn,
+        })
     }
 
     /// Whether any algorithm named is weak.
@@ -214,7 +228,11 @@ mod tests {
         ] {
             assert_eq!(IkeProposal::parse(text).unwrap().to_string(), text);
         }
-        for text in ["aes128-sha1", "aes256gcm16-x25519-esn", "chacha20poly1305-esn-noesn"] {
+        for text in [
+            "aes128-sha1",
+            "aes256gcm16-x25519-esn",
+            "chacha20poly1305-esn-noesn",
+        ] {
             assert_eq!(EspProposal::parse(text).unwrap().to_string(), text);
         }
         let gcm = IkeProposal::parse("aes128gcm16-sha256-prfsha256-x25519").unwrap();
@@ -227,8 +245,14 @@ mod tests {
         assert_eq!(ike("aes128-sha1"), ProposalError::Missing("key exchange"));
         assert_eq!(ike("aes128-modp2048"), ProposalError::Missing("integrity"));
         assert_eq!(ike("aes128gcm16-x25519"), ProposalError::Missing("PRF"));
-        assert_eq!(ike("aes128-aes128gcm16-sha1-modp2048"), ProposalError::MixedAead);
-        assert_eq!(ike("aes128-md5-modp1024"), ProposalError::Unknown("md5".into()));
+        assert_eq!(
+            ike("aes128-aes128gcm16-sha1-modp2048"),
+            ProposalError::MixedAead
+        );
+        assert_eq!(
+            ike("aes128-md5-modp1024"),
+            ProposalError::Unknown("md5".into())
+        );
         assert!(matches!(
             EspProposal::parse("aes128gcm16-sha1"),
             Err(ProposalError::IntegrityWithAead(_))
@@ -237,8 +261,20 @@ mod tests {
 
     #[test]
     fn weak_is_said() {
-        assert!(IkeProposal::parse("aes128-sha1-modp2048").unwrap().is_weak());
-        assert!(IkeProposal::parse("aes128-sha256-modp1024").unwrap().is_weak());
-        assert!(!IkeProposal::parse("aes128-sha256-modp2048").unwrap().is_weak());
+        assert!(
+            IkeProposal::parse("aes128-sha1-modp2048")
+                .unwrap()
+                .is_weak()
+        );
+        assert!(
+            IkeProposal::parse("aes128-sha256-modp1024")
+                .unwrap()
+                .is_weak()
+        );
+        assert!(
+            !IkeProposal::parse("aes128-sha256-modp2048")
+                .unwrap()
+                .is_weak()
+        );
     }
 }

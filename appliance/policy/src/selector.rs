@@ -30,7 +30,13 @@ impl TrafficSelector {
             IpNet::V4(n) => (IpAddr::V4(n.network()), IpAddr::V4(n.broadcast())),
             IpNet::V6(n) => (IpAddr::V6(n.network()), IpAddr::V6(n.broadcast())),
         };
-        Self { protocol: 0, port_start: 0, port_end: u16::MAX, start, end }
+        Self {
+            protocol: 0,
+            port_start: 0,
+            port_end: u16::MAX,
+            start,
+            end,
+        }
     }
 
     /// Everything of IPv4: `0.0.0.0/0`.
@@ -96,7 +102,10 @@ impl TrafficSelector {
     /// in the order proposed, without those that another result covers.
     pub fn narrow(proposed: &[Self], allowed: &[Self]) -> Vec<Self> {
         let mut result: Vec<Self> = Vec::new();
-        for both in proposed.iter().flat_map(|p| allowed.iter().filter_map(|a| p.intersect(a))) {
+        for both in proposed
+            .iter()
+            .flat_map(|p| allowed.iter().filter_map(|a| p.intersect(a)))
+        {
             if !result.iter().any(|r| r.covers(&both)) {
                 result.retain(|r| !both.covers(r));
                 result.push(both);
@@ -181,7 +190,6 @@ impl fmt::Display for TrafficSelector {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -205,18 +213,27 @@ mod tests {
         }
         assert_eq!(ts("10.0.0.1"), ts("10.0.0.1/32"));
         assert_eq!(ts("10.0.0.0/8[tcp/443]"), ts("10.0.0.0/8[6/443]"));
-        for bad in ["", "10.0.0.0/33", "10.0.0.9-10.0.0.1", "10.0.0.0/8[", "10.0.0.0/8[tcp/9-1]"] {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.9-10.0.0.1",
+            "10.0.0.0/8[",
+            "10.0.0.0/8[tcp/9-1]",
+        ] {
             assert!(TrafficSelector::parse(bad).is_none(), "{bad}");
         }
     }
 
     #[test]
     fn narrows() {
-        let got = TrafficSelector::narrow(&[ts("0.0.0.0/0"), ts("10.0.0.0/8")], &[ts("10.1.0.0/16")]);
+        let got =
+            TrafficSelector::narrow(&[ts("0.0.0.0/0"), ts("10.0.0.0/8")], &[ts("10.1.0.0/16")]);
         assert_eq!(got, [ts("10.1.0.0/16")]);
         let got = TrafficSelector::narrow(&[ts("10.0.0.0/8[tcp]")], &[ts("10.1.0.0/16[6/80]")]);
         assert_eq!(got, [ts("10.1.0.0/16[6/80]")]);
-        assert!(TrafficSelector::narrow(&[ts("10.0.0.0/8[tcp]")], &[ts("10.1.0.0/16[udp]")]).is_empty());
+        assert!(
+            TrafficSelector::narrow(&[ts("10.0.0.0/8[tcp]")], &[ts("10.1.0.0/16[udp]")]).is_empty()
+        );
         assert!(TrafficSelector::narrow(&[ts("::/0")], &[ts("0.0.0.0/0")]).is_empty());
     }
 

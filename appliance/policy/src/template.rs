@@ -55,7 +55,11 @@ impl Lifetimes {
     /// The default margin: a tenth of the lifetime, at most 9 minutes (strongSwan's habit).
     pub fn with_default_margin(time: Option<Duration>, bytes: Option<u64>) -> Self {
         let margin = time.map_or(Duration::ZERO, |t| (t / 10).min(Duration::from_secs(540)));
-        Self { time, bytes, margin }
+        Self {
+            time,
+            bytes,
+            margin,
+        }
     }
 }
 

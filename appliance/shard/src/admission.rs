@@ -56,7 +56,10 @@ impl Gate {
     /// Whether `source` may begin another handshake: `rate` a second for an IPv4 address or an
     /// IPv6 /64.
     pub fn admit(&mut self, now: Instant, source: IpAddr, rate: u32) -> bool {
-        let full = Bucket { tokens: f64::from(rate), since: now };
+        let full = Bucket {
+            tokens: f64::from(rate),
+            since: now,
+        };
         let key = block(source);
         if !self.sources.contains_key(&key) && self.sources.len() >= MAX_SOURCES {
             self.sources.retain(|_, bucket| !bucket.is_full(now));
@@ -69,20 +72,33 @@ impl Gate {
 
     /// Whether another unprotected error message may be sent.
     pub fn may_complain(&mut self, now: Instant) -> bool {
-        let full = Bucket { tokens: f64::from(ERRORS_PER_SECOND), since: now };
+        let full = Bucket {
+            tokens: f64::from(ERRORS_PER_SECOND),
+            since: now,
+        };
         self.errors.get_or_insert(full).take(now, ERRORS_PER_SECOND)
     }
 
     /// Whether another ICMP error may be sent towards the inside.
     pub fn may_report(&mut self, now: Instant) -> bool {
-        let full = Bucket { tokens: f64::from(REPORTS_PER_SECOND), since: now };
-        self.reports.get_or_insert(full).take(now, REPORTS_PER_SECOND)
+        let full = Bucket {
+            tokens: f64::from(REPORTS_PER_SECOND),
+            since: now,
+        };
+        self.reports
+            .get_or_insert(full)
+            .take(now, REPORTS_PER_SECOND)
     }
 
     /// Whether another refused datagram may be recorded.
     pub fn may_record(&mut self, now: Instant) -> bool {
-        let full = Bucket { tokens: f64::from(RECORDS_PER_SECOND), since: now };
-        self.records.get_or_insert(full).take(now, RECORDS_PER_SECOND)
+        let full = Bucket {
+            tokens: f64::from(RECORDS_PER_SECOND),
+            since: now,
+        };
+        self.records
+            .get_or_insert(full)
+            .take(now, RECORDS_PER_SECOND)
     }
 }
 
@@ -105,7 +121,10 @@ mod tests {
     #[test]
     fn a_source_is_limited_and_others_are_not() {
         let (mut gate, now) = (Gate::default(), Instant::now());
-        let (a, b) = ("2001:db8::1".parse().unwrap(), "2001:db8:0:0:9::1".parse().unwrap());
+        let (a, b) = (
+            "2001:db8::1".parse().unwrap(),
+            "2001:db8:0:0:9::1".parse().unwrap(),
+        );
         let other = "2001:db8:0:1::1".parse().unwrap();
         assert!((0..5).all(|_| gate.admit(now, a, 5)));
         assert!(!gate.admit(now, b, 5), "the same /64");
@@ -120,7 +139,10 @@ mod tests {
             gate.admit(now, IpAddr::V4(i.into()), 5);
         }
         assert_eq!(gate.sources.len(), MAX_SOURCES);
-        assert!(!gate.admit(now, "10.0.0.1".parse().unwrap(), 5), "the shared bucket is empty");
+        assert!(
+            !gate.admit(now, "10.0.0.1".parse().unwrap(), 5),
+            "the shared bucket is empty"
+        );
         assert!(gate.admit(now + Duration::from_secs(2), "10.0.0.1".parse().unwrap(), 5));
     }
 }

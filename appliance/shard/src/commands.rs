@@ -71,7 +71,10 @@ impl Shard {
     /// made by until they are rekeyed or end.
     fn apply(&mut self, now: Instant, policy: Arc<Policy>) -> Reply {
         let names = |p: &Policy| {
-            p.tenants.iter().map(|t| (Arc::clone(&t.name), t.interface.clone())).collect::<Vec<_>>()
+            p.tenants
+                .iter()
+                .map(|t| (Arc::clone(&t.name), t.interface.clone()))
+                .collect::<Vec<_>>()
         };
         if names(&policy) != names(&self.policy) {
             return Reply::Failed("tenants have changed: that needs a restart".to_owned());
@@ -133,6 +136,8 @@ impl Shard {
 
 /// Whether an operator's inner address, subnet, or prefix of these, names a selector.
 fn is_inside(name: &str, selector: &hawser_policy::TrafficSelector) -> bool {
-    let by_address = name.parse().is_ok_and(|address| selector.contains_address(address));
+    let by_address = name
+        .parse()
+        .is_ok_and(|address| selector.contains_address(address));
     by_address || selector.to_string().starts_with(name)
 }

@@ -21,6 +21,11 @@ macro_rules! counted {
                 self.0[reason as usize] += 1;
             }
 
+            /// Counts `n`.
+            pub fn add(&mut self, reason: $reason, n: u64) {
+                self.0[reason as usize] += n;
+            }
+
             /// Every reason with its count.
             pub fn iter(&self) -> impl Iterator<Item = ($reason, u64)> + '_ {
                 <$reason>::ALL.iter().map(|r| (*r, self.0[*r as usize]))

@@ -1,9 +1,9 @@
 //! What the IKE SAs of a device want done.
 
+use crate::Shard;
 use crate::io::{CommandId, KeRequest, Output as ShardOutput, Question, Reply};
 use crate::io::{DirectoryRequest, Message};
 use crate::placing::Asker;
-use crate::Shard;
 use hawser_flight::{CloseCause, Event, Path};
 use hawser_ike::IkeSa;
 use hawser_ike::io::{ChildRequest, Inheritance, Output, ProbeOutcome, Token};
@@ -21,21 +21,29 @@ impl Shard {
 
     fn next_ike_output(&mut self, key: usize) -> Option<(u64, Output)> {
         let sas = &mut self.peers.get_mut(key)?.ike_sas;
-        sas.iter_mut().find_map(|sa| sa.poll_output().map(|out| (sa.local_spi(), out)))
+        sas.iter_mut()
+            .find_map(|sa| sa.poll_output().map(|out| (sa.local_spi(), out)))
     }
 
     fn handle(&mut self, now: Instant, key: usize, spi: u64, output: Output) {
         match output {
             Output::Transmit { path, message } => self.transmit(path, &message),
             Output::Keepalive(path) => {
-                self.out.push_back(ShardOutput::Transmit { path, payload: vec![0xff] });
+                self.out.push_back(ShardOutput::Transmit {
+                    path,
+                    payload: vec![0xff],
+                });
             }
             Output::Ask(token, work) => self.ask_key_exchange(key, spi, token, work),
             Output::Authorize(request) => self.locate_child(key, spi, request),
             Output::Authentic(path) => self.authentic_ike(now, key, spi, path),
             Output::InstallChild(install) => self.install_pair(now, key, spi, *install),
             Output::ActivateOutbound(spi_in) => self.activate_pair(spi_in),
-            Output::RemoveChild { spi_in, cause, linger } => {
+            Output::RemoveChild {
+                spi_in,
+                cause,
+                linger,
+            } => {
                 self.remove_pair(now, spi_in, cause, linger);
             }
             Output::Successor(successor) => self.add_successor(key, *successor),
@@ -49,7 +57,10 @@ impl Shard {
 
     fn ask_key_exchange(&mut self, key: usize, spi: u64, token: Token, work: KeRequest) {
         if let Some(device) = self.peers.get(key).map(|p| p.device) {
-            self.ask(Asker::Ike { device, spi, token }, Question::KeyExchange(work));
+            self.ask(
+                Asker::Ike { device, spi, token },
+                Question::KeyExchange(work),
+            );
         }
     }
 
@@ -63,7 +74,11 @@ impl Shard {
             endpoint: peer.path.remote,
             selectors: request.remote.clone(),
         };
-        let asker = Asker::Child { device: peer.device, spi, request };
+        let asker = Asker::Child {
+            device: peer.device,
+            spi,
+            request,
+        };
         self.ask(asker, Question::Directory(question));
     }
 
@@ -106,7 +121,10 @@ impl Shard {
             peer.relabel(path);
         }
         self.counters.endpoint_moves += 1;
-        let event = Event::EndpointMoved { from: old.remote, to: path.remote };
+        let event = Event::EndpointMoved {
+            from: old.remote,
+            to: path.remote,
+        };
         self.event(Some(before), event);
         self.claim(key);
         self.probe_sa(now, key, spi);
@@ -137,11 +155,16 @@ impl Shard {
     }
 
     fn probed(&mut self, key: usize, outcome: ProbeOutcome) {
-        let pings = self.peers.get_mut(key).map(|p| std::mem::take(&mut p.pings));
+        let pings = self
+            .peers
+            .get_mut(key)
+            .map(|p| std::mem::take(&mut p.pings));
         let reply = match outcome {
             ProbeOutcome::Answered(rtt) => {
                 self.counters.probes_answered += 1;
-                Reply::Pong { rtt_us: u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX) }
+                Reply::Pong {
+                    rtt_us: u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX),
+                }
             }
             ProbeOutcome::Failed => {
                 self.counters.probes_failed += 1;
@@ -149,7 +172,11 @@ impl Shard {
             }
         };
         let pings: Vec<CommandId> = pings.unwrap_or_default();
-        self.out.extend(pings.into_iter().map(|id| ShardOutput::Reply(id, reply.clone())));
+        self.out.extend(
+            pings
+                .into_iter()
+                .map(|id| ShardOutput::Reply(id, reply.clone())),
+        );
     }
 
     fn peer_event(&mut self, key: usize, event: Event) {
@@ -173,7 +200,8 @@ impl Shard {
         let sa = peer.ike_sas.remove(at);
         if let Some(at) = peer.adopted.iter().position(|(adopted, _)| *adopted == spi) {
             let (_, from) = peer.adopted.swap_remove(at);
-            self.out.push_back(ShardOutput::Send(from, Message::ForgetSpi(spi)));
+            self.out
+                .push_back(ShardOutput::Send(from, Message::ForgetSpi(spi)));
         }
         let (label, device) = (Arc::clone(&peer.label), peer.device);
         let never_up = peer.ike_sas.is_empty() && !peer.up && peer.down_cause.is_none();
@@ -182,10 +210,21 @@ impl Shard {
             peer.dpd_at = None;
             let pings = std::mem::take(&mut peer.pings);
             let gone = Reply::Failed(format!("the IKE SA ended: {cause}"));
-            self.out.extend(pings.into_iter().map(|id| ShardOutput::Reply(id, gone.clone())));
+            self.out.extend(
+                pings
+                    .into_iter()
+                    .map(|id| ShardOutput::Reply(id, gone.clone())),
+            );
         }
         let (spi_i, spi_r) = sa.spis();
-        self.event(Some(label), Event::IkeSaClosed { spi_i, spi_r, cause });
+        self.event(
+            Some(label),
+            Event::IkeSaClosed {
+                spi_i,
+                spi_r,
+                cause,
+            },
+        );
         if never_up {
             self.remember(now, device);
         }

@@ -48,7 +48,9 @@ impl Handshakes {
     }
 
     pub(crate) fn is_initiating(&self, template: u16) -> bool {
-        self.initiators.iter().any(|(_, b)| b.initiator.template().id.0 == template)
+        self.initiators
+            .iter()
+            .any(|(_, b)| b.initiator.template().id.0 == template)
     }
 
     fn remove_responder(&mut self, key: usize) -> Option<Responder> {
@@ -79,7 +81,11 @@ impl Shard {
         if header.spi_r == 0 && !header.flags.response {
             return self.init_request(now, path, &header, message);
         }
-        let local = if header.flags.initiator { header.spi_r } else { header.spi_i };
+        let local = if header.flags.initiator {
+            header.spi_r
+        } else {
+            header.spi_i
+        };
         if let Some(key) = self.ike_index.get(&local).copied() {
             return self.peer_message(now, key, local, path, &header, message);
         }
@@ -116,9 +122,19 @@ impl Shard {
         }
         let spis = (request.spi_i, request.spi_r);
         let from_initiator = !request.flags.initiator;
-        let head = header(spis, request.exchange, request.message_id, from_initiator, true);
+        let head = header(
+            spis,
+            request.exchange,
+            request.message_id,
+            from_initiator,
+            true,
+        );
         let payloads = vec![Payload::Notify(Notify::error(NotifyType::InvalidIkeSpi))];
-        let message = hawser_ike::message::Message { header: head, payloads }.encode_clear();
+        let message = hawser_ike::message::Message {
+            header: head,
+            payloads,
+        }
+        .encode_clear();
         self.transmit(path, &message);
     }
 
@@ -127,7 +143,13 @@ impl Shard {
         self.counters.message_errors.count(reason);
         let routine = matches!(reason, MessageError::Retransmission | MessageError::Pending);
         if !routine && self.gate.may_record(now) {
-            self.event(None, Event::MessageRefused { source: path.remote, reason });
+            self.event(
+                None,
+                Event::MessageRefused {
+                    source: path.remote,
+                    reason,
+                },
+            );
         }
     }
 
@@ -159,10 +181,18 @@ impl Shard {
         {
             return self.refuse_message(now, path, MessageError::BadExchange);
         }
-        if let Some(key) = self.handshakes.by_init.get(&(header.spi_i, path.remote)).copied() {
+        if let Some(key) = self
+            .handshakes
+            .by_init
+            .get(&(header.spi_i, path.remote))
+            .copied()
+        {
             return self.repeated_init(now, key, path, datagram);
         }
-        if !self.gate.admit(now, path.remote.ip(), self.policy.admission.source_rate) {
+        if !self
+            .gate
+            .admit(now, path.remote.ip(), self.policy.admission.source_rate)
+        {
             return self.refuse_message(now, path, MessageError::RateLimited);
         }
         let request = match Message::parse_clear(datagram) {
@@ -173,7 +203,9 @@ impl Shard {
             return self.refuse_message(now, path, reason);
         }
         if self.handshakes.half_open() >= self.policy.admission.max_half_open as usize {
-            self.counters.failures.count(HandshakeFailure::HalfOpenLimit);
+            self.counters
+                .failures
+                .count(HandshakeFailure::HalfOpenLimit);
             return self.refuse_message(now, path, MessageError::HalfOpenLimit);
         }
         self.begin_responder(now, path, &request, datagram);
@@ -215,7 +247,9 @@ impl Shard {
         if given.is_some_and(|c| self.cookies.check(path.remote, spi_i, nonce, &c.data)) {
             return Ok(());
         }
-        let cookie = self.cookies.make(now, &mut self.rng, path.remote, spi_i, nonce);
+        let cookie = self
+            .cookies
+            .make(now, &mut self.rng, path.remote, spi_i, nonce);
         let demand = init_notify(&request.header, Notify::status(NotifyType::Cookie, cookie));
         self.counters.cookies += 1;
         self.transmit(path, &demand);
@@ -254,11 +288,23 @@ impl Shard {
     ) {
         self.counters.failures.count(reason);
         let role = Role::Responder;
-        self.event(None, Event::HandshakeFailed { role, path, claimed_identity, reason });
+        self.event(
+            None,
+            Event::HandshakeFailed {
+                role,
+                path,
+                claimed_identity,
+                reason,
+            },
+        );
     }
 
     pub(crate) fn responder_key(&mut self, key: usize, spi_r: u64, answer: KeAnswer) {
-        let responder = self.handshakes.responders.get_mut(key).filter(|r| r.spi_r == spi_r);
+        let responder = self
+            .handshakes
+            .responders
+            .get_mut(key)
+            .filter(|r| r.spi_r == spi_r);
         let (Some(responder), KeAnswer::Responded(result)) = (responder, answer) else {
             return;
         };
@@ -280,11 +326,15 @@ impl Shard {
         match responder.auth(&mut env, path, &mut message.to_vec(), &self.policy) {
             AuthOutcome::Incomplete => {}
             AuthOutcome::Ignored(reason, again) => {
-                again.iter().for_each(|message| self.transmit(path, message));
+                again
+                    .iter()
+                    .for_each(|message| self.transmit(path, message));
                 self.refuse_message(now, path, reason);
             }
             AuthOutcome::Refused(answer, claimed, reason) => {
-                answer.iter().for_each(|message| self.transmit(path, message));
+                answer
+                    .iter()
+                    .for_each(|message| self.transmit(path, message));
                 self.handshake_failed(path, claimed, reason);
             }
             AuthOutcome::Authenticated(sa, request) => {
@@ -316,9 +366,16 @@ impl Shard {
         let mine = |t: &PeerTemplate| {
             t.initiate.is_some() && t.id.0 % u16::from(self.shards) == u16::from(self.id.0)
         };
-        let templates: Vec<u16> =
-            self.policy.templates.iter().filter(|t| mine(t)).map(|t| t.id.0).collect();
-        templates.into_iter().for_each(|template| self.initiate(now, template));
+        let templates: Vec<u16> = self
+            .policy
+            .templates
+            .iter()
+            .filter(|t| mine(t))
+            .map(|t| t.id.0)
+            .collect();
+        templates
+            .into_iter()
+            .for_each(|template| self.initiate(now, template));
     }
 
     pub(crate) fn initiate(&mut self, now: Instant, template: u16) {
@@ -328,9 +385,10 @@ impl Shard {
         let Some(remote) = settings.initiate.as_ref().map(|i| i.remote) else {
             return;
         };
-        let live = self.peers.iter().any(|(_, p)| {
-            p.template.id == settings.id && !p.ike_sas.is_empty()
-        });
+        let live = self
+            .peers
+            .iter()
+            .any(|(_, p)| p.template.id == settings.id && !p.ike_sas.is_empty());
         if live || self.handshakes.is_initiating(template) || self.shutting_down.is_some() {
             return;
         }
@@ -341,13 +399,21 @@ impl Shard {
         } else {
             IpAddr::V6(Ipv6Addr::UNSPECIFIED)
         };
-        let local = listen.addresses.iter().find(same_family).copied().unwrap_or(unspecified);
+        let local = listen
+            .addresses
+            .iter()
+            .find(same_family)
+            .copied()
+            .unwrap_or(unspecified);
         let (local, nat_port) = (SocketAddr::new(local, listen.port), listen.nat_port);
         let force = !listen.native_esp;
         let mut env = crate::env!(self, now);
         if let Some(initiator) = Initiator::begin(&mut env, &settings, local, nat_port, force) {
             let spi_i = initiator.spi_i();
-            let key = self.handshakes.initiators.insert(Begun { initiator, armed: None });
+            let key = self.handshakes.initiators.insert(Begun {
+                initiator,
+                armed: None,
+            });
             self.handshakes.by_spi_i.insert(spi_i, key);
             self.drive_initiator(key);
         }
@@ -358,7 +424,11 @@ impl Shard {
         if template.initiate.is_none() || self.shutting_down.is_some() {
             return;
         }
-        let wait = self.handshakes.waits.entry(template.id.0).or_insert(FIRST_WAIT);
+        let wait = self
+            .handshakes
+            .waits
+            .entry(template.id.0)
+            .or_insert(FIRST_WAIT);
         let at = now + *wait;
         *wait = (*wait * 2).min(LONGEST_WAIT);
         self.timers.at(at, TimerKey::Initiate(template.id.0));
@@ -376,7 +446,10 @@ impl Shard {
             return;
         };
         let mut env = crate::env!(self, now);
-        match begun.initiator.datagram(&mut env, path, header, &mut message.to_vec()) {
+        match begun
+            .initiator
+            .datagram(&mut env, path, header, &mut message.to_vec())
+        {
             Ok(step) => self.initiator_step(now, key, step),
             Err(reason) => self.refuse_message(now, path, reason),
         }
@@ -420,7 +493,9 @@ impl Shard {
         self.handshakes.by_spi_i.remove(&begun.initiator.spi_i());
         match step {
             Step::Established(sa) => {
-                self.handshakes.waits.remove(&begun.initiator.template().id.0);
+                self.handshakes
+                    .waits
+                    .remove(&begun.initiator.template().id.0);
                 self.place_initiated(now, *sa);
             }
             Step::Failed(reason) => {
@@ -451,7 +526,8 @@ impl Shard {
         }
         if let Some(begun) = self.handshakes.initiators.get_mut(key) {
             let at = begun.initiator.next_timeout();
-            self.timers.arm(&mut begun.armed, at, TimerKey::Initiator(key));
+            self.timers
+                .arm(&mut begun.armed, at, TimerKey::Initiator(key));
         }
     }
 }

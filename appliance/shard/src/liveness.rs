@@ -12,10 +12,16 @@ use std::time::{Duration, Instant};
 
 /// How an operator's `ping`, and a probe that settles something, is retransmitted where the
 /// template has no DPD.
-const PROBE: Schedule = Schedule::Fixed { interval: Duration::from_secs(2), retries: 3 };
+const PROBE: Schedule = Schedule::Fixed {
+    interval: Duration::from_secs(2),
+    retries: 3,
+};
 
 fn schedule(dpd: Option<&DpdSettings>) -> Schedule {
-    dpd.map_or(PROBE, |d| Schedule::Fixed { interval: d.retry, retries: d.retries })
+    dpd.map_or(PROBE, |d| Schedule::Fixed {
+        interval: d.retry,
+        retries: d.retries,
+    })
 }
 
 impl Shard {
@@ -25,7 +31,11 @@ impl Shard {
             return;
         };
         peer.dpd_at = match peer.template.dpd {
-            Some(DpdSettings { mode: DpdMode::Periodic, interval, .. }) => Some(now + interval),
+            Some(DpdSettings {
+                mode: DpdMode::Periodic,
+                interval,
+                ..
+            }) => Some(now + interval),
             _ => None,
         };
     }
@@ -62,7 +72,10 @@ impl Shard {
     /// Probes the newest IKE SA in use; an outstanding request is the probe.
     pub(crate) fn probe_device(&mut self, now: Instant, key: usize) {
         let newest = self.peers.get(key).and_then(|p| {
-            let mut usable = p.ike_sas.iter().filter(|sa| sa.state() == SaState::Established);
+            let mut usable = p
+                .ike_sas
+                .iter()
+                .filter(|sa| sa.state() == SaState::Established);
             usable.next_back().map(IkeSa::local_spi)
         });
         if let Some(spi) = newest {
@@ -90,7 +103,10 @@ impl Shard {
 
     /// An operator wants to know whether the device lives.
     pub(crate) fn ping(&mut self, now: Instant, id: CommandId, key: usize) {
-        let newest = self.peers.get(key).and_then(|p| p.ike_sas.last().map(IkeSa::local_spi));
+        let newest = self
+            .peers
+            .get(key)
+            .and_then(|p| p.ike_sas.last().map(IkeSa::local_spi));
         let begun = newest.is_some_and(|spi| self.probe_sa(now, key, spi));
         let probing = self.peers.get(key).is_some_and(|p| !p.pings.is_empty());
         if let Some(peer) = self.peers.get_mut(key).filter(|_| begun || probing) {

@@ -64,12 +64,17 @@ impl Shard {
         let bucket = packet.first().copied().unwrap_or(0);
         let entry = match self.sad.find(packet) {
             Ok(entry) => entry,
-            Err(DropReason::UnknownSpi)
-                if !handed && shard_of(bucket, self.shards) != self.id =>
-            {
+            Err(DropReason::UnknownSpi) if !handed && shard_of(bucket, self.shards) != self.id => {
                 self.counters.handed_off += 1;
                 let to = shard_of(bucket, self.shards);
-                return sink.hand_off(to, HandOff::Datagram { path, ecn, payload: packet });
+                return sink.hand_off(
+                    to,
+                    HandOff::Datagram {
+                        path,
+                        ecn,
+                        payload: packet,
+                    },
+                );
             }
             Err(reason) => return self.counters.drops.count(reason),
         };
@@ -119,7 +124,10 @@ impl Shard {
         if pair.hard_bytes == u64::MAX {
             return;
         }
-        let received = self.sad.get(pair.spi_in).map_or(0, |entry| entry.sa.bytes());
+        let received = self
+            .sad
+            .get(pair.spi_in)
+            .map_or(0, |entry| entry.sa.bytes());
         let volume = received.max(pair.outbound.bytes());
         let (soft, hard) = (volume >= pair.soft_bytes, volume >= pair.hard_bytes);
         if !hard && (!soft || pair.rekeying) {
@@ -149,7 +157,10 @@ impl Shard {
         let Some(info) = PacketInfo::parse(packet) else {
             return self.counters.drops.count(DropReason::NotIp);
         };
-        let target = self.spds.get(usize::from(tenant.0)).and_then(|spd| spd.lookup(&info));
+        let target = self
+            .spds
+            .get(usize::from(tenant.0))
+            .and_then(|spd| spd.lookup(&info));
         match target {
             Some(Target::Pair(at)) => self.send_on(now, at, &info, packet, sink),
             Some(Target::Shard(shard, _)) if !handed => {
@@ -221,7 +232,10 @@ impl Shard {
     /// IPv6 discard prefix's first where the TUN has none.
     fn inside_address(&self, tenant: TenantId, like: IpAddr) -> IpAddr {
         let addresses = &self.policy.tenant(tenant).addresses;
-        let own = addresses.iter().map(ipnet::IpNet::addr).find(|a| a.is_ipv4() == like.is_ipv4());
+        let own = addresses
+            .iter()
+            .map(ipnet::IpNet::addr)
+            .find(|a| a.is_ipv4() == like.is_ipv4());
         own.unwrap_or(match like {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8)),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1)),

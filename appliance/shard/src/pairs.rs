@@ -72,7 +72,10 @@ pub(crate) fn esp_path(path: Path, nat: hawser_ike::nat::NatState) -> Path {
     if nat.any() {
         return path;
     }
-    let mut native = Path { encapsulated: false, ..path };
+    let mut native = Path {
+        encapsulated: false,
+        ..path
+    };
     native.local.set_port(0);
     native.remote.set_port(0);
     native
@@ -97,7 +100,12 @@ impl Shard {
         };
         let suite = install.suite;
         let opener = EspOpener::new(suite.encr, suite.integ, &install.encr_in, &install.integ_in);
-        let sealer = EspSealer::new(suite.encr, suite.integ, &install.encr_out, &install.integ_out);
+        let sealer = EspSealer::new(
+            suite.encr,
+            suite.integ,
+            &install.encr_out,
+            &install.integ_out,
+        );
         let (Ok(opener), Ok(sealer)) = (opener, sealer) else {
             tracing::error!(suite = %suite, "key lengths do not fit the suite");
             return;
@@ -176,11 +184,20 @@ impl Shard {
             return;
         };
         let (tenant, owner) = (pair.tenant, pair.owner());
-        let mut nets: Vec<_> = pair.remote.iter().flat_map(TrafficSelector::to_nets).collect();
+        let mut nets: Vec<_> = pair
+            .remote
+            .iter()
+            .flat_map(TrafficSelector::to_nets)
+            .collect();
         nets.sort_unstable();
         nets.dedup();
         for net in nets {
-            let change = RouteChange { tenant, net, owner, install };
+            let change = RouteChange {
+                tenant,
+                net,
+                owner,
+                install,
+            };
             self.out.push_back(Output::Route(change));
         }
         for shard in (0..self.shards).map(ShardId).filter(|s| *s != self.id) {
@@ -193,7 +210,11 @@ impl Shard {
                     remote: pair.remote.clone(),
                 }
             } else {
-                Message::SelectorsRemoved { shard: self.id, tenant, owner }
+                Message::SelectorsRemoved {
+                    shard: self.id,
+                    tenant,
+                    owner,
+                }
             };
             self.out.push_back(Output::Send(shard, message));
         }
@@ -214,7 +235,9 @@ impl Shard {
             return;
         };
         spd.insert(Target::Pair(at), &local, &remote);
-        let old = predecessor.and_then(|spi| self.sad.get(spi)).map(|entry| entry.owner);
+        let old = predecessor
+            .and_then(|spi| self.sad.get(spi))
+            .map(|entry| entry.owner);
         if let Some(old) = old {
             spd.remove(Target::Pair(old));
             if let Some(old) = self.pairs.get_mut(old) {
@@ -247,7 +270,11 @@ impl Shard {
         if let Some(peer) = self.peers.get_mut(key) {
             peer.pairs.retain(|p| *p != at);
             let label = Arc::clone(&peer.label);
-            let event = Event::ChildSaRemoved { spi_in, spi_out, cause };
+            let event = Event::ChildSaRemoved {
+                spi_in,
+                spi_out,
+                cause,
+            };
             self.event(Some(label), event);
         }
         self.route(at, false);
@@ -265,7 +292,11 @@ impl Shard {
     /// A pair never ends while its successor only receives.
     fn activate_successor(&mut self, spi_in: u32) {
         let waits = |p: &Pair| p.predecessor == Some(spi_in) && !p.active;
-        let successor = self.pairs.iter().find(|(_, p)| waits(p)).map(|(_, p)| p.spi_in);
+        let successor = self
+            .pairs
+            .iter()
+            .find(|(_, p)| waits(p))
+            .map(|(_, p)| p.spi_in);
         if let Some(successor) = successor {
             self.activate_pair(successor);
         }
@@ -275,7 +306,8 @@ impl Shard {
     pub(crate) fn linger_over(&mut self, spi_in: u32) {
         let listed = |shard: &Self, at: usize| {
             let peer = shard.pairs.get(at).map(|p| p.peer);
-            peer.and_then(|p| shard.peers.get(p)).is_some_and(|p| p.pairs.contains(&at))
+            peer.and_then(|p| shard.peers.get(p))
+                .is_some_and(|p| p.pairs.contains(&at))
         };
         let Some(at) = self.sad.get(spi_in).map(|entry| entry.owner) else {
             return;
@@ -288,5 +320,9 @@ impl Shard {
 }
 
 fn join(selectors: &[TrafficSelector]) -> String {
-    selectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    selectors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -70,7 +70,9 @@ impl Peer {
     }
 
     pub(crate) fn ike_sa(&mut self, local_spi: u64) -> Option<&mut IkeSa> {
-        self.ike_sas.iter_mut().find(|sa| sa.local_spi() == local_spi)
+        self.ike_sas
+            .iter_mut()
+            .find(|sa| sa.local_spi() == local_spi)
     }
 
     /// Whether another move is allowed now; counts it.
@@ -85,11 +87,17 @@ impl Peer {
     /// The peer is at `path` now.
     pub(crate) fn relabel(&mut self, path: Path) {
         self.path = path;
-        self.label = Arc::new(PeerLabel { path, ..(*self.label).clone() });
+        self.label = Arc::new(PeerLabel {
+            path,
+            ..(*self.label).clone()
+        });
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let sas = self.ike_sas.iter().filter_map(|sa| sa.next_timeout().map(|(at, _)| at));
+        let sas = self
+            .ike_sas
+            .iter()
+            .filter_map(|sa| sa.next_timeout().map(|(at, _)| at));
         let retiring = self.retiring.iter().map(|(at, _)| *at);
         sas.chain(retiring).chain(self.dpd_at).min()
     }
@@ -101,7 +109,7 @@ impl Shard {
         &mut self,
         now: Instant,
         template: &Arc<PeerTemplate>,
-        identity: Identity,
+        identity: &Identity,
         path: Path,
     ) -> usize {
         self.next_device += 1;
@@ -195,7 +203,8 @@ impl Shard {
         let alive = !held.is_empty();
         if alive {
             peer.selectors = held;
-            peer.selectors.sort_unstable_by_key(|ts| (ts.start, ts.end, ts.protocol, ts.port_start));
+            peer.selectors
+                .sort_unstable_by_key(|ts| (ts.start, ts.end, ts.protocol, ts.port_start));
             peer.selectors.dedup();
         }
         let request = DirectoryRequest::Claim {
@@ -244,7 +253,11 @@ impl Shard {
     }
 
     pub(crate) fn forget_peers(&mut self, now: Instant) {
-        while self.gone.front().is_some_and(|(_, since)| *since + REMEMBER <= now) {
+        while self
+            .gone
+            .front()
+            .is_some_and(|(_, since)| *since + REMEMBER <= now)
+        {
             self.forget_first();
         }
         if let Some((_, since)) = self.gone.front() {

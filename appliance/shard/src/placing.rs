@@ -27,13 +27,25 @@ pub(crate) enum Asker {
     /// A half-open SA that a peer began.
     Responder { key: usize, spi_r: u64 },
     /// A handshake of ours.
-    Initiator { key: usize, spi_i: u64, token: Token },
+    Initiator {
+        key: usize,
+        spi_i: u64,
+        token: Token,
+    },
     /// An IKE SA.
-    Ike { device: DeviceId, spi: u64, token: Token },
+    Ike {
+        device: DeviceId,
+        spi: u64,
+        token: Token,
+    },
     /// An authenticated IKE SA that has no device yet.
     Place(Box<IkeSa>, AuthRequest),
     /// A device that wants another Child SA.
-    Child { device: DeviceId, spi: u64, request: ChildRequest },
+    Child {
+        device: DeviceId,
+        spi: u64,
+        request: ChildRequest,
+    },
     /// Nobody: a claim was made.
     Claimed,
 }
@@ -63,7 +75,14 @@ impl Shard {
             (Asker::Place(sa, request), Answer::Located { same, others }) => {
                 self.located(now, sa, request, &same, &others);
             }
-            (Asker::Child { device, spi, request }, Answer::Located { same, others }) => {
+            (
+                Asker::Child {
+                    device,
+                    spi,
+                    request,
+                },
+                Answer::Located { same, others },
+            ) => {
                 self.child_located(now, device, spi, &request, &same, &others);
             }
             _ => {}
@@ -74,12 +93,22 @@ impl Shard {
     pub fn message(&mut self, now: Instant, message: Message) {
         match message {
             Message::Adopt(adoption) => self.adopt(now, *adoption),
-            Message::SelectorsAdded { shard, tenant, owner, local, remote } => {
+            Message::SelectorsAdded {
+                shard,
+                tenant,
+                owner,
+                local,
+                remote,
+            } => {
                 if let Some(spd) = self.spds.get_mut(usize::from(tenant.0)) {
                     spd.insert(crate::pairs::Target::Shard(shard, owner), &local, &remote);
                 }
             }
-            Message::SelectorsRemoved { shard, tenant, owner } => {
+            Message::SelectorsRemoved {
+                shard,
+                tenant,
+                owner,
+            } => {
                 if let Some(spd) = self.spds.get_mut(usize::from(tenant.0)) {
                     spd.remove(crate::pairs::Target::Shard(shard, owner));
                 }
@@ -99,14 +128,22 @@ impl Shard {
     pub(crate) fn place(&mut self, now: Instant, mut sa: Box<IkeSa>, request: AuthRequest) {
         let path = sa.path();
         let tenant = sa.template().tenant;
-        let wanted = request.child.as_ref().map_or(&[][..], |c| c.remote.as_slice());
+        let wanted = request
+            .child
+            .as_ref()
+            .map_or(&[][..], |c| c.remote.as_slice());
         if let Some(net) = self.forbidden_route(&sa, &path, wanted) {
             let identity = Some(request.identity.to_string());
             self.handshake_failed(path, identity, HandshakeFailure::RouteRefused);
-            self.event(None, Event::RouteRefused { prefix: net.to_string() });
+            self.event(
+                None,
+                Event::RouteRefused {
+                    prefix: net.to_string(),
+                },
+            );
             let refusal = ChildRefusal::Selectors(HandshakeFailure::RouteRefused);
             sa.refuse(&mut crate::env!(self, now), refusal);
-            let key = self.add_peer(now, &Arc::clone(sa.template()), request.identity, path);
+            let key = self.add_peer(now, &Arc::clone(sa.template()), &request.identity, path);
             return self.settle(now, key, *sa, request.initial_contact);
         }
         let question = DirectoryRequest::Locate {
@@ -131,16 +168,28 @@ impl Shard {
             return None;
         }
         let tenant = self.policy.tenant(template.tenant);
-        let listening = self.policy.listen.addresses.iter().filter(|a| !a.is_unspecified());
-        let outer: Vec<IpAddr> =
-            listening.copied().chain([path.local.ip(), path.remote.ip()]).collect();
+        let listening = self
+            .policy
+            .listen
+            .addresses
+            .iter()
+            .filter(|a| !a.is_unspecified());
+        let outer: Vec<IpAddr> = listening
+            .copied()
+            .chain([path.local.ip(), path.remote.ip()])
+            .collect();
         let inside = tenant.protected.iter().chain(&tenant.addresses);
         let inside: Vec<IpNet> = inside.copied().collect();
-        wanted.iter().flat_map(TrafficSelector::to_nets).find(|net| {
-            net.prefix_len() == 0
-                || outer.iter().any(|a| net.contains(a))
-                || inside.iter().any(|own| net.contains(own) || own.contains(net))
-        })
+        wanted
+            .iter()
+            .flat_map(TrafficSelector::to_nets)
+            .find(|net| {
+                net.prefix_len() == 0
+                    || outer.iter().any(|a| net.contains(a))
+                    || inside
+                        .iter()
+                        .any(|own| net.contains(own) || own.contains(net))
+            })
     }
 
     fn located(
@@ -162,28 +211,38 @@ impl Shard {
             Some(device) if device.shard != self.id => {
                 let local = sa.local_spi();
                 self.forwards.insert(local, device.shard);
-                let adoption = Adoption { ike_sa: sa, request, device: device.device, from: self.id };
+                let adoption = Adoption {
+                    ike_sa: sa,
+                    request,
+                    device: device.device,
+                    from: self.id,
+                };
                 let message = Message::Adopt(Box::new(adoption));
                 self.out.push_back(Output::Send(device.shard, message));
             }
             Some(device) => self.grant_to(now, device.device, sa, request),
             None => {
                 let template = Arc::clone(sa.template());
-                let key = self.add_peer(now, &template, request.identity.clone(), sa.path());
+                let key = self.add_peer(now, &template, &request.identity, sa.path());
                 self.grant_at(now, key, sa, request);
             }
         }
     }
 
     fn adopt(&mut self, now: Instant, adoption: Adoption) {
-        let Adoption { ike_sa, request, device, from } = adoption;
+        let Adoption {
+            ike_sa,
+            request,
+            device,
+            from,
+        } = adoption;
         let spi = ike_sa.local_spi();
         let key = match self.devices.get(&device).copied() {
             Some(key) => key,
             // Forgotten meanwhile: it begins anew here.
             None => {
                 let template = Arc::clone(ike_sa.template());
-                self.add_peer(now, &template, request.identity.clone(), ike_sa.path())
+                self.add_peer(now, &template, &request.identity, ike_sa.path())
             }
         };
         if let Some(peer) = self.peers.get_mut(key) {
@@ -196,13 +255,16 @@ impl Shard {
         let template = Arc::clone(sa.template());
         let key = match self.devices.get(&device).copied() {
             Some(key) => key,
-            None => self.add_peer(now, &template, request.identity.clone(), sa.path()),
+            None => self.add_peer(now, &template, &request.identity, sa.path()),
         };
         self.grant_at(now, key, sa, request);
     }
 
     fn grant_at(&mut self, now: Instant, key: usize, mut sa: Box<IkeSa>, request: AuthRequest) {
-        let (local, remote) = request.child.map(|c| (c.local, c.remote)).unwrap_or_default();
+        let (local, remote) = request
+            .child
+            .map(|c| (c.local, c.remote))
+            .unwrap_or_default();
         sa.grant(&mut crate::env!(self, now), local, remote);
         self.settle(now, key, *sa, request.initial_contact);
     }
@@ -250,7 +312,10 @@ impl Shard {
             }
         }
         if let Some(older) = elsewhere {
-            peer.contest = Some(Contest { older, newer: new.local_spi() });
+            peer.contest = Some(Contest {
+                older,
+                newer: new.local_spi(),
+            });
             self.probe_sa(now, key, older);
         }
     }
@@ -285,7 +350,9 @@ impl Shard {
             .filter(|p| p.ike_spi == contest.older)
             .map(|p| p.spi_in)
             .collect();
-        restored.into_iter().for_each(|spi_in| self.activate_pair(spi_in));
+        restored
+            .into_iter()
+            .for_each(|spi_in| self.activate_pair(spi_in));
         self.event(Some(label), Event::SelectorConflict { prefix, holder });
     }
 
@@ -310,23 +377,23 @@ impl Shard {
         let wanted = request.child.map(|c| c.remote).unwrap_or_default();
         self.handshake_failed(path, Some(request.identity.to_string()), conflict);
         let template = Arc::clone(sa.template());
-        let key = self.add_peer(now, &template, request.identity, path);
+        let key = self.add_peer(now, &template, &request.identity, path);
         self.conflict(now, key, &wanted, holder);
         self.settle(now, key, sa, request.initial_contact);
     }
 
     /// Says who holds the selectors, and asks that device whether it lives.
-    fn conflict(
-        &mut self,
-        now: Instant,
-        key: usize,
-        wanted: &[TrafficSelector],
-        holder: &Located,
-    ) {
+    fn conflict(&mut self, now: Instant, key: usize, wanted: &[TrafficSelector], holder: &Located) {
         let label = self.peers.get(key).map(|p| Arc::clone(&p.label));
         let prefix = wanted.first().map(ToString::to_string).unwrap_or_default();
         let identity = holder.identity.to_string();
-        self.event(label, Event::SelectorConflict { prefix, holder: identity });
+        self.event(
+            label,
+            Event::SelectorConflict {
+                prefix,
+                holder: identity,
+            },
+        );
         if holder.shard == self.id {
             self.message(now, Message::Probe(holder.device));
         } else {
@@ -353,7 +420,10 @@ impl Shard {
             return;
         };
         let path = sa.path();
-        let sa = self.peers.get(key).and_then(|p| p.ike_sas.iter().find(|s| s.local_spi() == spi));
+        let sa = self
+            .peers
+            .get(key)
+            .and_then(|p| p.ike_sas.iter().find(|s| s.local_spi() == spi));
         let forbidden = sa.and_then(|sa| self.forbidden_route(sa, &path, &request.remote));
         let reason = match (&holder, forbidden) {
             (Some(_), _) => Some(HandshakeFailure::SelectorConflict),
@@ -374,7 +444,12 @@ impl Shard {
             let role = Role::Responder;
             self.event(label.clone(), Event::ChildSaRefused { role, reason });
             if let Some(net) = forbidden {
-                self.event(label, Event::RouteRefused { prefix: net.to_string() });
+                self.event(
+                    label,
+                    Event::RouteRefused {
+                        prefix: net.to_string(),
+                    },
+                );
             }
         }
         if let Some(holder) = holder {
@@ -387,10 +462,14 @@ impl Shard {
     pub(crate) fn place_initiated(&mut self, now: Instant, sa: IkeSa) {
         let template = Arc::clone(sa.template());
         let known = |p: &crate::peer::Peer| p.template.id == template.id;
-        let key = self.peers.iter().find(|(_, p)| known(p)).map(|(key, _)| key);
+        let key = self
+            .peers
+            .iter()
+            .find(|(_, p)| known(p))
+            .map(|(key, _)| key);
         let key = match key {
             Some(key) => key,
-            None => self.add_peer(now, &template, sa.remote_identity().clone(), sa.path()),
+            None => self.add_peer(now, &template, sa.remote_identity(), sa.path()),
         };
         self.settle(now, key, sa, false);
     }

@@ -15,7 +15,10 @@ use std::time::Instant;
 
 impl Shard {
     pub(crate) fn status_view(&self, now: Instant, filter: &PeerFilter) -> StatusView {
-        let meant = self.peers.iter().filter(|(key, _)| self.is_meant(filter, *key));
+        let meant = self
+            .peers
+            .iter()
+            .filter(|(key, _)| self.is_meant(filter, *key));
         StatusView {
             peers: meant.map(|(_, peer)| self.line(now, peer)).collect(),
             half_open: self.handshakes.half_open(),
@@ -25,10 +28,17 @@ impl Shard {
     }
 
     pub(crate) fn peer_views(&self, now: Instant, filter: &PeerFilter) -> Vec<PeerView> {
-        let meant = self.peers.iter().filter(|(key, _)| self.is_meant(filter, *key));
+        let meant = self
+            .peers
+            .iter()
+            .filter(|(key, _)| self.is_meant(filter, *key));
         let view = |peer: &Peer| PeerView {
             line: self.line(now, peer),
-            ike_sas: peer.ike_sas.iter().map(|sa| self.ike_view(now, sa)).collect(),
+            ike_sas: peer
+                .ike_sas
+                .iter()
+                .map(|sa| self.ike_view(now, sa))
+                .collect(),
         };
         meant.map(|(_, peer)| view(peer)).collect()
     }
@@ -72,9 +82,15 @@ impl Shard {
             peer_behind_nat: sa.nat().peer,
             local_behind_nat: sa.nat().local,
             age_s: now.saturating_duration_since(sa.created()).as_secs(),
-            expires_in_s: sa.expires_at().map(|at| at.saturating_duration_since(now).as_secs()),
+            expires_in_s: sa
+                .expires_at()
+                .map(|at| at.saturating_duration_since(now).as_secs()),
             idle_in_s: now.saturating_duration_since(sa.last_inbound()).as_secs(),
-            children: sa.children().iter().map(|c| self.child_view(now, sa, c)).collect(),
+            children: sa
+                .children()
+                .iter()
+                .map(|c| self.child_view(now, sa, c))
+                .collect(),
         }
     }
 
@@ -92,7 +108,9 @@ impl Shard {
             remote: strings(&child.remote),
             outbound_active: pair.is_some_and(|p| p.active),
             age_s: now.saturating_duration_since(child.created).as_secs(),
-            expires_in_s: child.expire_at.map(|at| at.saturating_duration_since(now).as_secs()),
+            expires_in_s: child
+                .expire_at
+                .map(|at| at.saturating_duration_since(now).as_secs()),
             packets_in: entry.map_or(0, |e| e.sa.packets()),
             bytes_in: entry.map_or(0, |e| e.sa.bytes()),
             packets_out: pair.map_or(0, |p| p.outbound.packets()),
@@ -109,7 +127,12 @@ impl Shard {
             let key = (Arc::clone(tenant), Arc::clone(template), status);
             *counts.entry(key).or_insert(0) += 1;
         }
-        let count = |((tenant, template, status), count)| PeerCount { tenant, template, status, count };
+        let count = |((tenant, template, status), count)| PeerCount {
+            tenant,
+            template,
+            status,
+            count,
+        };
         self.counters.peers = counts.into_iter().map(count).collect();
         self.counters.half_open = self.handshakes.half_open() as u64;
         self.counters.ike_sas = self.ike_index.len() as u64;

@@ -54,7 +54,8 @@ impl Timers {
     /// The next key that is due.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, TimerKey)> {
         let due = self.next().is_some_and(|at| at <= now);
-        due.then(|| self.heap.pop().map(|Reverse(entry)| entry)).flatten()
+        due.then(|| self.heap.pop().map(|Reverse(entry)| entry))
+            .flatten()
     }
 }
 

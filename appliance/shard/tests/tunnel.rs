@@ -55,30 +55,54 @@ fn every_suite() {
         "chacha20poly1305",
     ];
     for (ike, esp) in ike.into_iter().zip(esp) {
-        let spec = Spec { ike, esp, child_life: 60, ..Spec::default() };
+        let spec = Spec {
+            ike,
+            esp,
+            child_life: 60,
+            ..Spec::default()
+        };
         let (mut world, hq, branch) = pair(&spec, 1, 2);
         world.run(Duration::from_secs(1));
-        assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3), "{ike} {esp}");
+        assert_eq!(
+            world.ping(branch, hq, BRANCH, LAN, 3, MS),
+            (3, 3),
+            "{ike} {esp}"
+        );
         // A rekey, with PFS where the suite has it.
         world.run(Duration::from_secs(70));
-        assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3), "{ike} {esp} rekeyed");
+        assert_eq!(
+            world.ping(branch, hq, BRANCH, LAN, 3, MS),
+            (3, 3),
+            "{ike} {esp} rekeyed"
+        );
     }
 }
 
 #[test]
 fn rekeys_lose_nothing_and_leak_nothing() {
-    let spec = Spec { ike_life: 100, child_life: 40, ..Spec::default() };
+    let spec = Spec {
+        ike_life: 100,
+        child_life: 40,
+        ..Spec::default()
+    };
     let (mut world, hq, branch) = pair(&spec, 7, 2);
     world.run(Duration::from_secs(1));
     let count = 30_000;
-    assert_eq!(world.ping(branch, hq, BRANCH, LAN, count, MS), (count, count));
+    assert_eq!(
+        world.ping(branch, hq, BRANCH, LAN, count, MS),
+        (count, count)
+    );
     for node in [hq, branch] {
         let peers = world.show(node);
         assert_eq!(peers.len(), 1);
         assert_eq!(peers[0].ike_sas.len(), 1, "{:#?}", peers[0]);
         assert_eq!(peers[0].ike_sas[0].children.len(), 1, "{:#?}", peers[0]);
     }
-    let rekeys = world.nodes[hq].shards.iter_mut().map(|s| s.counters().ike_rekeys).sum::<u64>();
+    let rekeys = world.nodes[hq]
+        .shards
+        .iter_mut()
+        .map(|s| s.counters().ike_rekeys)
+        .sum::<u64>();
     assert!(rekeys >= 4, "{rekeys}");
 }
 
@@ -91,7 +115,9 @@ fn simultaneous_rekeys_leak_nothing() {
         for round in 0..4 {
             for node in [hq, branch] {
                 let devices: Vec<_> = world.show(node).iter().map(|p| p.line.device).collect();
-                devices.into_iter().for_each(|d| world.command(node, Command::Rekey(d)));
+                devices
+                    .into_iter()
+                    .for_each(|d| world.command(node, Command::Rekey(d)));
                 if (seed + round) % 3 == 0 {
                     world.run(Duration::from_millis(5 * ((seed + round) % 7)));
                 }
@@ -104,35 +130,63 @@ fn simultaneous_rekeys_leak_nothing() {
         for node in [hq, branch] {
             let peers = world.show(node);
             assert_eq!(peers[0].ike_sas.len(), 1, "seed {seed} {:#?}", peers[0]);
-            assert_eq!(peers[0].ike_sas[0].children.len(), 1, "seed {seed} {:#?}", peers[0]);
+            assert_eq!(
+                peers[0].ike_sas[0].children.len(),
+                1,
+                "seed {seed} {:#?}",
+                peers[0]
+            );
         }
         for routes in world.nodes[hq].routes.values() {
             assert_eq!(routes.len(), 1);
         }
-        met.extend(world.nodes.iter().flat_map(|n| &n.events).filter_map(|e| match e {
-            Event::Collision { case } => Some(*case),
-            _ => None,
-        }));
+        met.extend(
+            world
+                .nodes
+                .iter()
+                .flat_map(|n| &n.events)
+                .filter_map(|e| match e {
+                    Event::Collision { case } => Some(*case),
+                    _ => None,
+                }),
+        );
     }
     let wanted = ["rekey IKE SA, both", "rekey child, both"];
-    assert!(wanted.iter().all(|w| met.contains(w)), "not every collision was met: {met:?}");
+    assert!(
+        wanted.iter().all(|w| met.contains(w)),
+        "not every collision was met: {met:?}"
+    );
 }
 
 #[test]
 fn survives_loss() {
     for seed in 0..40 {
-        let spec = Spec { ike_life: 200, child_life: 60, ..Spec::default() };
+        let spec = Spec {
+            ike_life: 200,
+            child_life: 60,
+            ..Spec::default()
+        };
         let (mut world, hq, branch) = pair(&spec, seed, 2);
         world.loss = if seed % 2 == 0 { 0.2 } else { 0.3 };
         world.run(Duration::from_secs(600));
         world.loss = 0.0;
         world.run(Duration::from_secs(40));
         let got = world.ping(branch, hq, BRANCH, LAN, 10, MS);
-        assert_eq!(got, (10, 10), "seed {seed}\n{:#?}\n{:#?}", world.show(hq), world.show(branch));
+        assert_eq!(
+            got,
+            (10, 10),
+            "seed {seed}\n{:#?}\n{:#?}",
+            world.show(hq),
+            world.show(branch)
+        );
         world.run(Duration::from_secs(30));
         for node in [hq, branch] {
-            let children: usize =
-                world.show(node).iter().flat_map(|p| &p.ike_sas).map(|s| s.children.len()).sum();
+            let children: usize = world
+                .show(node)
+                .iter()
+                .flat_map(|p| &p.ike_sas)
+                .map(|s| s.children.len())
+                .sum();
             assert!(children <= 2, "seed {seed}: {:#?}", world.show(node));
         }
     }
@@ -147,7 +201,8 @@ fn follows_a_nat_rebind() {
         world.inner(branch, 0, udp(BRANCH, LAN));
         world.run(Duration::from_secs(3));
         assert_eq!(world.ping(branch, hq, BRANCH, LAN, 5, MS), (5, 5));
-        let moved = |e: &Event| matches!(e, Event::EndpointMoved { to, .. } if to.port() == port + 500);
+        let moved =
+            |e: &Event| matches!(e, Event::EndpointMoved { to, .. } if to.port() == port + 500);
         assert!(world.nodes[hq].events.iter().any(moved));
     }
 }
@@ -168,7 +223,12 @@ fn replayed_and_forged_packets_move_nothing() {
         world.inject(thief, hq, to, forged);
     }
     world.run(Duration::from_secs(40));
-    assert!(!world.nodes[hq].events.iter().any(|e| matches!(e, Event::EndpointMoved { .. })));
+    assert!(
+        !world.nodes[hq]
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::EndpointMoved { .. }))
+    );
     assert_eq!(world.ping(branch, hq, BRANCH, LAN, 5, MS), (5, 5));
     assert_eq!(world.show(hq).len(), 1);
 }
@@ -181,6 +241,11 @@ fn shutting_down_tells_the_peer_and_leaves_nothing() {
     world.run(Duration::from_millis(500));
     assert!(world.nodes[hq].finished);
     assert!(world.nodes[hq].routes.values().all(Vec::is_empty));
-    assert!(world.nodes[branch].events.iter().any(|e| matches!(e, Event::DeleteReceived { .. })));
+    assert!(
+        world.nodes[branch]
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::DeleteReceived { .. }))
+    );
     assert!(world.show(branch).iter().all(|p| p.ike_sas.is_empty()));
 }

@@ -20,23 +20,39 @@ pub(super) struct Refusal {
 impl Refusal {
     /// There is nothing of that name.
     pub(super) fn not_found(error: String) -> Self {
-        Self { status: StatusCode::NOT_FOUND, error, candidates: Vec::new() }
+        Self {
+            status: StatusCode::NOT_FOUND,
+            error,
+            candidates: Vec::new(),
+        }
     }
 
     /// It is not clear which one is meant.
     pub(super) fn ambiguous(error: String, candidates: Vec<PeerRow>) -> Self {
-        Self { status: StatusCode::CONFLICT, error, candidates }
+        Self {
+            status: StatusCode::CONFLICT,
+            error,
+            candidates,
+        }
     }
 
     /// It cannot be done as things are.
     pub(super) fn impossible(error: String) -> Self {
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, error, candidates: Vec::new() }
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            error,
+            candidates: Vec::new(),
+        }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let problem = Problem { version: VERSION, error: self.error, candidates: self.candidates };
+        let problem = Problem {
+            version: VERSION,
+            error: self.error,
+            candidates: self.candidates,
+        };
         (self.status, Json(problem)).into_response()
     }
 }
@@ -55,5 +71,9 @@ pub(super) async fn apply(
 ) -> Result<Json<Applied>, Refusal> {
     let reloaded = admin.reloader.reload(&admin.engine, apply.file).await;
     let (revision, notes) = reloaded.map_err(|error| Refusal::impossible(format!("{error:#}")))?;
-    Ok(Json(Applied { version: VERSION, revision, notes }))
+    Ok(Json(Applied {
+        version: VERSION,
+        revision,
+        notes,
+    }))
 }

@@ -211,7 +211,11 @@ impl fmt::Display for Problem {
         f.write_str(&self.error)?;
         for peer in &self.candidates {
             let networks = peer.networks.join(" ");
-            write!(f, "\n  {}  {}  {}  {}  {networks}", peer.status, peer.identity, peer.tenant, peer.endpoint)?;
+            write!(
+                f,
+                "\n  {}  {}  {}  {}  {networks}",
+                peer.status, peer.identity, peer.tenant, peer.endpoint
+            )?;
         }
         Ok(())
     }
@@ -224,10 +228,25 @@ mod tests {
 
     #[test]
     fn every_document_says_its_version() {
-        let status = StatusReport { version: VERSION, ..StatusReport::default() };
-        let done = Done { version: VERSION, peer: "test".into(), rtt_us: None };
-        let problem = Problem { version: VERSION, error: "no".into(), candidates: Vec::new() };
-        let applied = Applied { version: VERSION, revision: 2, notes: Vec::new() };
+        let status = StatusReport {
+            version: VERSION,
+            ..StatusReport::default()
+        };
+        let done = Done {
+            version: VERSION,
+            peer: "test".into(),
+            rtt_us: None,
+        };
+        let problem = Problem {
+            version: VERSION,
+            error: "no".into(),
+            candidates: Vec::new(),
+        };
+        let applied = Applied {
+            version: VERSION,
+            revision: 2,
+            notes: Vec::new(),
+        };
         for value in [
             serde_json::to_value(status).unwrap(),
             serde_json::to_value(done).unwrap(),

@@ -44,7 +44,9 @@ impl EventLog {
             inner.lines.pop_front();
         }
         inner.lines.push_back(line.clone());
-        inner.readers.retain(|reader| reader.try_send(line.clone()).is_ok());
+        inner
+            .readers
+            .retain(|reader| reader.try_send(line.clone()).is_ok());
     }
 
     fn read(&self, follow: bool) -> Lines {
@@ -103,7 +105,9 @@ impl hyper::body::Body for Lines {
         if let Some(line) = self.kept.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(line))));
         }
-        self.live.poll_recv(context).map(|line| line.map(|l| Ok(Frame::data(l))))
+        self.live
+            .poll_recv(context)
+            .map(|line| line.map(|l| Ok(Frame::data(l))))
     }
 }
 
@@ -115,7 +119,12 @@ mod tests {
 
     fn record(revision: u64) -> Record {
         let event = Event::ConfigApplied { revision };
-        Record { unix_ms: 1_700_000_000_000, shard: 0, peer: None, event }
+        Record {
+            unix_ms: 1_700_000_000_000,
+            shard: 0,
+            peer: None,
+            event,
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Who may open the socket may do everything: it is the file's mode that protects it.
 
-pub(crate) mod api;
 mod answer;
+pub(crate) mod api;
 mod events;
 mod peers;
 mod resolve;

@@ -25,7 +25,10 @@ pub(super) async fn show(
     let Some(device) = row.device.map(DeviceId) else {
         return Ok(Json(json!({ "version": VERSION, "peer": row })));
     };
-    let replies = admin.engine.command(Command::Show(PeerFilter::Device(device))).await;
+    let replies = admin
+        .engine
+        .command(Command::Show(PeerFilter::Device(device)))
+        .await;
     let found = replies.into_iter().find_map(|(_, reply)| match reply {
         Reply::Show(peers) => peers.into_iter().find(|p| p.line.device == device),
         _ => None,
@@ -65,11 +68,20 @@ async fn act(
 ) -> Result<Json<Done>, Refusal> {
     let row = resolve::one(status::peers(admin).await, &who.peer)?;
     let device = row.device.ok_or_else(|| {
-        Refusal::impossible(format!("{} is configured and has not come yet", label(&row)))
+        Refusal::impossible(format!(
+            "{} is configured and has not come yet",
+            label(&row)
+        ))
     })?;
     let command = command(DeviceId(device));
     let is_ping = matches!(command, Command::Ping(_));
-    let done = |rtt_us| Ok(Json(Done { version: VERSION, peer: label(&row), rtt_us }));
+    let done = |rtt_us| {
+        Ok(Json(Done {
+            version: VERSION,
+            peer: label(&row),
+            rtt_us,
+        }))
+    };
     for (_, reply) in admin.engine.command(command).await {
         match reply {
             Reply::Done => return done(None),

@@ -15,7 +15,10 @@ pub(super) fn one(peers: Vec<PeerRow>, name: &str) -> Result<PeerRow, Refusal> {
     match found.len() {
         0 => Err(Refusal::not_found(format!("no peer is `{name}`"))),
         1 => Ok(found.remove(0)),
-        n => Err(Refusal::ambiguous(format!("`{name}` may be any of {n} peers:"), found)),
+        n => Err(Refusal::ambiguous(
+            format!("`{name}` may be any of {n} peers:"),
+            found,
+        )),
     }
 }
 
@@ -35,7 +38,9 @@ pub(super) fn candidates(peers: Vec<PeerRow>, name: &str) -> Vec<PeerRow> {
 
 /// `test`, `120.208.142.17/8192`, `120.208.142.17:8192`.
 fn is_exactly(peer: &PeerRow, name: &str) -> bool {
-    let endpoint = name.parse::<SocketAddr>().map(|a| format!("{}/{}", a.ip(), a.port()));
+    let endpoint = name
+        .parse::<SocketAddr>()
+        .map(|a| format!("{}/{}", a.ip(), a.port()));
     peer.identity.eq_ignore_ascii_case(name)
         || (!peer.endpoint.is_empty()
             && (peer.endpoint == name || endpoint.is_ok_and(|e| peer.endpoint == e)))
@@ -43,9 +48,15 @@ fn is_exactly(peer: &PeerRow, name: &str) -> bool {
 
 /// `120.208.142.17`, `172.16.19.7`, `172.16.19.0/24`.
 fn is_at(peer: &PeerRow, name: &str) -> bool {
-    let mut selectors = peer.networks.iter().filter_map(|n| TrafficSelector::parse(n));
+    let mut selectors = peer
+        .networks
+        .iter()
+        .filter_map(|n| TrafficSelector::parse(n));
     if let Ok(address) = name.parse::<IpAddr>() {
-        let outer = peer.endpoint.rsplit_once('/').and_then(|(ip, _)| ip.parse().ok());
+        let outer = peer
+            .endpoint
+            .rsplit_once('/')
+            .and_then(|(ip, _)| ip.parse().ok());
         return outer == Some(address) || selectors.any(|s| s.contains_address(address));
     }
     match name.parse::<IpNet>() {
@@ -87,14 +98,24 @@ mod tests {
         vec![
             peer("test", "120.208.142.17/8192", "172.16.19.0/24"),
             peer("test", "183.202.198.192/22016", "172.16.20.0/24"),
-            peer("test-lab.branch.example", "120.208.142.17/8193", "10.9.0.0/16"),
+            peer(
+                "test-lab.branch.example",
+                "120.208.142.17/8193",
+                "10.9.0.0/16",
+            ),
             peer("10.9.9.9", "2001:db8::7/4500", "fd00:7::/64"),
-            PeerRow { identity: "never.seen".into(), ..PeerRow::default() },
+            PeerRow {
+                identity: "never.seen".into(),
+                ..PeerRow::default()
+            },
         ]
     }
 
     fn found(name: &str) -> Vec<String> {
-        candidates(branches(), name).iter().map(|p| format!("{} {}", p.identity, p.endpoint)).collect()
+        candidates(branches(), name)
+            .iter()
+            .map(|p| format!("{} {}", p.identity, p.endpoint))
+            .collect()
     }
 
     #[test]

@@ -27,7 +27,10 @@ impl AdminSocket {
     /// that is no socket, is an error.
     pub(crate) async fn bind(path: &Path) -> anyhow::Result<(Self, SocketFile)> {
         if UnixStream::connect(path).await.is_ok() {
-            bail!("another gateway answers on {}; --socket names another path", path.display());
+            bail!(
+                "another gateway answers on {}; --socket names another path",
+                path.display()
+            );
         }
         if fs::symlink_metadata(path).is_ok_and(|m| !m.file_type().is_socket()) {
             bail!("{} is there and is no socket", path.display());
@@ -40,9 +43,11 @@ impl AdminSocket {
             let unnamed = PathBuf::from(format!("{}.{}", path.display(), std::process::id()));
             let listener = UnixListener::bind(&unnamed)?;
             let closed = fs::set_permissions(&unnamed, fs::Permissions::from_mode(0o600));
-            closed.and_then(|()| fs::rename(&unnamed, path)).inspect_err(|_| {
-                let _ = fs::remove_file(&unnamed);
-            })?;
+            closed
+                .and_then(|()| fs::rename(&unnamed, path))
+                .inspect_err(|_| {
+                    let _ = fs::remove_file(&unnamed);
+                })?;
             Ok(listener)
         };
         let listener = bind().with_context(|| format!("the admin socket {}", path.display()))?;
@@ -66,7 +71,10 @@ mod tests {
         fs::create_dir(dir.path().join("sub")).unwrap();
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let (socket, file) = AdminSocket::bind(&path).await.unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert!(AdminSocket::bind(&path).await.is_err());
         drop((socket, file));
         assert!(!path.exists());

@@ -70,7 +70,14 @@ fn rows(view: StatusView, policy: &Policy) -> Vec<PeerRow> {
         .filter(|row| !rows.iter().any(|r| is_same(r, row)))
         .collect();
     rows.extend(never_seen);
-    let key = |r: &PeerRow| (r.tenant.clone(), r.identity.clone(), r.networks.clone(), r.device);
+    let key = |r: &PeerRow| {
+        (
+            r.tenant.clone(),
+            r.identity.clone(),
+            r.networks.clone(),
+            r.device,
+        )
+    };
     rows.sort_by_cached_key(key);
     rows.dedup_by(|a, b| a.device.is_none() && b.device.is_none() && is_same(a, b));
     rows
@@ -92,12 +99,19 @@ fn configured(policy: &Policy) -> impl Iterator<Item = PeerRow> {
             ..PeerRow::default()
         }
     };
-    let accepted = policy.pad.entries().iter().filter_map(move |entry| match &entry.remote {
-        IdentityPattern::Exact(identity) => Some(row(entry.template, identity)),
-        _ => None,
-    });
+    let accepted = policy
+        .pad
+        .entries()
+        .iter()
+        .filter_map(move |entry| match &entry.remote {
+            IdentityPattern::Exact(identity) => Some(row(entry.template, identity)),
+            _ => None,
+        });
     let called = policy.templates.iter().filter_map(move |template| {
-        template.initiate.as_ref().map(|i| row(template.id, &i.remote_identity))
+        template
+            .initiate
+            .as_ref()
+            .map(|i| row(template.id, &i.remote_identity))
     });
     accepted.chain(called)
 }

@@ -24,12 +24,20 @@ pub(super) struct Call<'a> {
 impl<'a> Call<'a> {
     /// Reads something.
     pub(super) fn get(path: &'a str) -> Self {
-        Self { method: Method::GET, path, query: Vec::new() }
+        Self {
+            method: Method::GET,
+            path,
+            query: Vec::new(),
+        }
     }
 
     /// Does something.
     pub(super) fn post(path: &'a str) -> Self {
-        Self { method: Method::POST, path, query: Vec::new() }
+        Self {
+            method: Method::POST,
+            path,
+            query: Vec::new(),
+        }
     }
 
     /// Adds a parameter.
@@ -39,16 +47,28 @@ impl<'a> Call<'a> {
     }
 
     fn uri(&self) -> String {
-        let pairs = self.query.iter().map(|(n, v)| format!("{n}={}", escaped(v)));
+        let pairs = self
+            .query
+            .iter()
+            .map(|(n, v)| format!("{n}={}", escaped(v)));
         let query = pairs.collect::<Vec<_>>().join("&");
-        if query.is_empty() { self.path.to_owned() } else { format!("{}?{query}", self.path) }
+        if query.is_empty() {
+            self.path.to_owned()
+        } else {
+            format!("{}?{query}", self.path)
+        }
     }
 }
 
 /// Asks, prints the answer as JSON where that is wanted, and gives it back.
 pub(super) fn ask<T: DeserializeOwned>(remote: &Remote, call: &Call<'_>) -> anyhow::Result<T> {
     let value: Value = block_on(async {
-        let body = send(&remote.socket, call).await?.into_body().collect().await?.to_bytes();
+        let body = send(&remote.socket, call)
+            .await?
+            .into_body()
+            .collect()
+            .await?
+            .to_bytes();
         serde_json::from_slice(&body).context("the gateway's answer is not JSON")
     })?;
     if remote.json {
@@ -67,7 +87,9 @@ pub(super) fn follow(
         let mut body = send(&remote.socket, call).await?.into_body();
         let mut rest = Vec::new();
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.context("the gateway went away")?.into_data() else { continue };
+            let Ok(data) = frame.context("the gateway went away")?.into_data() else {
+                continue;
+            };
             rest.extend_from_slice(&data);
             while let Some(end) = rest.iter().position(|b| *b == b'\n') {
                 line(&String::from_utf8_lossy(&rest[..end]))?;
@@ -86,11 +108,16 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 }
 
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(future)
 }
 
 async fn send(socket: &Path, call: &Call<'_>) -> anyhow::Result<Response<Incoming>> {
-    let stream = UnixStream::connect(socket).await.with_context(|| unreachable(socket))?;
+    let stream = UnixStream::connect(socket)
+        .await
+        .with_context(|| unreachable(socket))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let request = Request::builder()
@@ -98,7 +125,10 @@ async fn send(socket: &Path, call: &Call<'_>) -> anyhow::Result<Response<Incomin
         .uri(call.uri())
         .header("host", "hawser")
         .body(Full::<Bytes>::default())?;
-    let response = sender.send_request(request).await.context("the gateway did not answer")?;
+    let response = sender
+        .send_request(request)
+        .await
+        .context("the gateway did not answer")?;
     if response.status().is_success() {
         return Ok(response);
     }
@@ -111,7 +141,10 @@ async fn send(socket: &Path, call: &Call<'_>) -> anyhow::Result<Response<Incomin
 }
 
 fn unreachable(socket: &Path) -> String {
-    format!("no gateway answers on {} (is `hawser run` there? may you open it?)", socket.display())
+    format!(
+        "no gateway answers on {} (is `hawser run` there? may you open it?)",
+        socket.display()
+    )
 }
 
 /// A value of a query, escaped (RFC 3986 2.1).
@@ -119,7 +152,11 @@ fn escaped(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/:".contains(&b);
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if plain(byte) { out.push(char::from(byte)) } else { out.push_str(&format!("%{byte:02X}")) }
+        if plain(byte) {
+            out.push(char::from(byte))
+        } else {
+            out.push_str(&format!("%{byte:02X}"))
+        }
     }
     out
 }
@@ -130,8 +167,13 @@ mod tests {
 
     #[test]
     fn queries_are_escaped() {
-        let call = Call::get("/v1/peer").with("peer", "120.208.142.17/8192").with("x", "a&b ü");
-        assert_eq!(call.uri(), "/v1/peer?peer=120.208.142.17/8192&x=a%26b%20%C3%BC");
+        let call = Call::get("/v1/peer")
+            .with("peer", "120.208.142.17/8192")
+            .with("x", "a&b ü");
+        assert_eq!(
+            call.uri(),
+            "/v1/peer?peer=120.208.142.17/8192&x=a%26b%20%C3%BC"
+        );
         assert_eq!(Call::get("/v1/status").uri(), "/v1/status");
     }
 }

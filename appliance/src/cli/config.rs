@@ -79,7 +79,8 @@ pub(super) fn check(file: &Path, json: bool) -> anyhow::Result<Health> {
             Ok((_, notes)) => (notes.as_slice(), None),
             Err(error) => (&[][..], Some(format!("{error:#}"))),
         };
-        let report = json!({ "version": VERSION, "valid": error.is_none(), "notes": notes, "error": error });
+        let report =
+            json!({ "version": VERSION, "valid": error.is_none(), "notes": notes, "error": error });
         print(&format!("{report:#}\n"))?;
     }
     let (policy, notes) = loaded?;
@@ -87,7 +88,9 @@ pub(super) fn check(file: &Path, json: bool) -> anyhow::Result<Health> {
         let lines: String = notes.iter().map(|n| format!("{n}\n")).collect();
         let (templates, tenants) = (policy.templates.len(), policy.tenants.len());
         let name = file.display();
-        print(&format!("{lines}{name}: in order; {templates} template(s), {tenants} tenant(s)\n"))?;
+        print(&format!(
+            "{lines}{name}: in order; {templates} template(s), {tenants} tenant(s)\n"
+        ))?;
     }
     Ok(Health::Healthy)
 }
@@ -99,7 +102,10 @@ fn import(verb: &Import) -> anyhow::Result<Health> {
         Dialect::Comware => hawser_config::import_comware(&text),
     };
     let toml = toml.map_err(|problems| {
-        let lines: String = problems.iter().map(|p| format!("\n  {}", p.in_file(&name))).collect();
+        let lines: String = problems
+            .iter()
+            .map(|p| format!("\n  {}", p.in_file(&name)))
+            .collect();
         anyhow!("{name} is not in order:{lines}")
     })?;
     print(&toml)?;
@@ -117,7 +123,10 @@ fn apply(verb: Apply) -> anyhow::Result<Health> {
     let applied: Applied = ask(&verb.remote, &call)?;
     if !verb.remote.json {
         let lines: String = applied.notes.iter().map(|n| format!("{n}\n")).collect();
-        print(&format!("{lines}configuration {} applied\n", applied.revision))?;
+        print(&format!(
+            "{lines}configuration {} applied\n",
+            applied.revision
+        ))?;
     }
     Ok(Health::Healthy)
 }

@@ -31,7 +31,10 @@ impl Doctor {
                 .iter()
                 .map(|f| json!({ "check": f.what, "ok": f.fine, "text": f.text }))
                 .collect();
-            print(&format!("{:#}\n", json!({ "version": VERSION, "checks": checks })))?;
+            print(&format!(
+                "{:#}\n",
+                json!({ "version": VERSION, "checks": checks })
+            ))?;
         } else {
             for Finding { what, fine, text } in &findings {
                 let mark = if *fine { "ok" } else { "--" };
@@ -47,7 +50,9 @@ fn net_admin() -> Finding {
     const NET_ADMIN: u32 = 12;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
-    let bits = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    let bits = line
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0);
     let fine = bits >> NET_ADMIN & 1 == 1;
     let text = if fine {
         "CAP_NET_ADMIN is there".to_owned()
@@ -55,17 +60,30 @@ fn net_admin() -> Finding {
         "CAP_NET_ADMIN is missing: run as root, or `setcap cap_net_admin,cap_net_bind_service,cap_net_raw+ep hawser`"
             .to_owned()
     };
-    Finding { what: "rights", fine, text }
+    Finding {
+        what: "rights",
+        fine,
+        text,
+    }
 }
 
 fn tun() -> Finding {
-    let opened = OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun");
     let fine = opened.is_ok();
     let text = match opened {
         Ok(_) => "/dev/net/tun opens".to_owned(),
-        Err(error) => format!("/dev/net/tun: {error}; `modprobe tun`, or give the device to the container"),
+        Err(error) => {
+            format!("/dev/net/tun: {error}; `modprobe tun`, or give the device to the container")
+        }
     };
-    Finding { what: "TUN", fine, text }
+    Finding {
+        what: "TUN",
+        fine,
+        text,
+    }
 }
 
 fn port(number: u16) -> Finding {
@@ -75,7 +93,15 @@ fn port(number: u16) -> Finding {
         Ok(_) => "free".to_owned(),
         Err(error) => format!("{error}; `ss -ulpn sport = :{number}` says who has it"),
     };
-    Finding { what: if number == 500 { "UDP port 500" } else { "UDP port 4500" }, fine, text }
+    Finding {
+        what: if number == 500 {
+            "UDP port 500"
+        } else {
+            "UDP port 4500"
+        },
+        fine,
+        text,
+    }
 }
 
 /// Packets between the LAN and the TUN interface are forwarded by the kernel.
@@ -87,5 +113,9 @@ fn forwarding() -> Finding {
     } else {
         "IPv4 is not forwarded: `sysctl -w net.ipv4.ip_forward=1`".to_owned()
     };
-    Finding { what: "forwarding", fine, text }
+    Finding {
+        what: "forwarding",
+        fine,
+        text,
+    }
 }

@@ -18,7 +18,8 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn perform(&self) -> anyhow::Result<Health> {
-        let call = Call::get("/v1/events").with("follow", if self.follow { "true" } else { "false" });
+        let call =
+            Call::get("/v1/events").with("follow", if self.follow { "true" } else { "false" });
         match (self.remote.json, self.follow) {
             (true, true) => follow(&self.remote, &call, |line| Ok(print(&format!("{line}\n"))?))?,
             (true, false) => self.print_document(&call)?,

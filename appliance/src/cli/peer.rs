@@ -24,6 +24,10 @@ impl Target {
 
     /// Prints for people, unless JSON was printed.
     pub(super) fn say(&self, text: &str) -> std::io::Result<()> {
-        if self.remote.json { Ok(()) } else { super::client::print(text) }
+        if self.remote.json {
+            Ok(())
+        } else {
+            super::client::print(text)
+        }
     }
 }

@@ -15,7 +15,11 @@ impl Ping {
     pub(super) fn perform(&self) -> anyhow::Result<Health> {
         let done = self.target.act("/v1/peer/ping")?;
         let text = match done.rtt_us {
-            Some(us) => format!("{}: answered in {:.1} ms\n", done.peer, f64::from(us) / 1000.0),
+            Some(us) => format!(
+                "{}: answered in {:.1} ms\n",
+                done.peer,
+                f64::from(us) / 1000.0
+            ),
             None => format!("{}: no answer\n", done.peer),
         };
         self.target.say(&text)?;

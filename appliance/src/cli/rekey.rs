@@ -14,7 +14,10 @@ pub(super) struct Rekey {
 impl Rekey {
     pub(super) fn perform(&self) -> anyhow::Result<Health> {
         let done = self.target.act("/v1/peer/rekey")?;
-        self.target.say(&format!("{}: rekeying of the IKE SA and its Child SAs begun\n", done.peer))?;
+        self.target.say(&format!(
+            "{}: rekeying of the IKE SA and its Child SAs begun\n",
+            done.peer
+        ))?;
         Ok(Health::Healthy)
     }
 }

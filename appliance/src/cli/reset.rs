@@ -14,7 +14,10 @@ pub(super) struct Reset {
 impl Reset {
     pub(super) fn perform(&self) -> anyhow::Result<Health> {
         let done = self.target.act("/v1/peer/reset")?;
-        self.target.say(&format!("{}: DELETE sent, its SAs and routes are gone\n", done.peer))?;
+        self.target.say(&format!(
+            "{}: DELETE sent, its SAs and routes are gone\n",
+            done.peer
+        ))?;
         Ok(Health::Healthy)
     }
 }

@@ -46,7 +46,11 @@ fn ike_sa(sa: &IkeSaRow) -> String {
         (true, true) => "both ends are behind NATs",
     };
     let path = &sa.path;
-    let wire = if path.encapsulated { "UDP-encapsulated" } else { "plain" };
+    let wire = if path.encapsulated {
+        "UDP-encapsulated"
+    } else {
+        "plain"
+    };
     format!(
         "\nIKE SA {}_{}  {}, we are the {}\n  suite  {}\n  path   {} - {}, {wire}, {nat}\n  \
          age    {}, ends in {}, last message {} ago\n",
@@ -76,7 +80,11 @@ fn children(children: &[ChildSaRow]) -> Table {
         ("SELECTORS", Align::Left),
     ]);
     for child in children {
-        let standby = if child.outbound_active { "" } else { " (not sending)" };
+        let standby = if child.outbound_active {
+            ""
+        } else {
+            " (not sending)"
+        };
         table.row(vec![
             format!("{}{standby}", child.name),
             format!("{}/{}", child.spi_in, child.spi_out),

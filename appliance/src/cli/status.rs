@@ -57,8 +57,16 @@ pub(super) fn table(peers: &[PeerRow]) -> Table {
     if many_tenants {
         columns.push(("TENANT", Align::Left));
     }
-    columns.extend([("TEMPLATE", Align::Left), ("ENDPOINT", Align::Left), ("SINCE", Align::Right)]);
-    columns.extend([("IN", Align::Right), ("OUT", Align::Right), ("NETWORKS", Align::Left)]);
+    columns.extend([
+        ("TEMPLATE", Align::Left),
+        ("ENDPOINT", Align::Left),
+        ("SINCE", Align::Right),
+    ]);
+    columns.extend([
+        ("IN", Align::Right),
+        ("OUT", Align::Right),
+        ("NETWORKS", Align::Left),
+    ]);
     let mut table = Table::new(&columns);
     for peer in peers {
         let mut cells = vec![peer.status.clone(), peer.identity.clone()];
@@ -79,7 +87,11 @@ fn networks(peer: &PeerRow) -> String {
     match (&peer.down_cause, peer.networks.as_slice()) {
         (Some(cause), _) if peer.status == "down" => format!("({cause})"),
         (_, nets) if nets.len() > SHOWN => {
-            format!("{} and {} more", nets[..SHOWN].join(" "), nets.len() - SHOWN)
+            format!(
+                "{} and {} more",
+                nets[..SHOWN].join(" "),
+                nets.len() - SHOWN
+            )
         }
         (_, nets) => nets.join(" "),
     }
@@ -109,11 +121,25 @@ mod tests {
         down.down_cause = Some("dpd_timeout".into());
         let mut never = row("down", "b");
         (never.since_s, never.networks) = (None, Vec::new());
-        let counts = Counts { up: 1, down: 2, ..Counts::default() };
+        let counts = Counts {
+            up: 1,
+            down: 2,
+            ..Counts::default()
+        };
         let peers = vec![row("up", "test"), down, never];
-        let text = text(&StatusReport { peers, counts, ..StatusReport::default() });
-        assert!(text.contains("(dpd_timeout)") && text.contains("never"), "{text}");
-        assert!(text.contains("1 up, 0 degraded, 0 connecting, 2 down"), "{text}");
+        let text = text(&StatusReport {
+            peers,
+            counts,
+            ..StatusReport::default()
+        });
+        assert!(
+            text.contains("(dpd_timeout)") && text.contains("never"),
+            "{text}"
+        );
+        assert!(
+            text.contains("1 up, 0 degraded, 0 connecting, 2 down"),
+            "{text}"
+        );
         assert!(!text.contains("TENANT"));
     }
 }

@@ -21,7 +21,10 @@ pub(super) struct Table {
 impl Table {
     /// A table with these columns.
     pub(super) fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+        Self {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row of one cell a column.
@@ -89,9 +92,17 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let mut table = Table::new(&[("PEER", Align::Left), ("IN", Align::Right), ("NETS", Align::Left)]);
+        let mut table = Table::new(&[
+            ("PEER", Align::Left),
+            ("IN", Align::Right),
+            ("NETS", Align::Left),
+        ]);
         table.row(vec!["test".into(), "7 B".into(), "172.16.19.0/24".into()]);
-        table.row(vec!["büro.branch.example".into(), "1.2 kB".into(), String::new()]);
+        table.row(vec![
+            "büro.branch.example".into(),
+            "1.2 kB".into(),
+            String::new(),
+        ]);
         let want = "PEER                     IN  NETS\n\
                     test                    7 B  172.16.19.0/24\n\
                     büro.branch.example  1.2 kB\n";
@@ -100,7 +111,10 @@ mod tests {
 
     #[test]
     fn lengths_and_sizes_are_short() {
-        assert_eq!([ago(59), ago(200), ago(18_720), ago(273_600)], ["59s", "3m20s", "5h12m", "3d4h"]);
+        assert_eq!(
+            [ago(59), ago(200), ago(18_720), ago(273_600)],
+            ["59s", "3m20s", "5h12m", "3d4h"]
+        );
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(1_234), "1.2 kB");
         assert_eq!(bytes(999_960), "1.0 MB");

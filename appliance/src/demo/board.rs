@@ -72,7 +72,10 @@ impl Board {
     /// A board for branches 1 to `count`.
     pub(super) fn new(count: u8) -> Self {
         let branches = (0..count).map(|_| Mutex::default()).collect();
-        Self { branches, pinging: AtomicBool::new(true) }
+        Self {
+            branches,
+            pinging: AtomicBool::new(true),
+        }
     }
 
     /// The place of a branch.
@@ -83,7 +86,9 @@ impl Board {
 
     /// Everything as it is now, with the branches' numbers.
     pub(super) fn snapshot(&self) -> Vec<(u8, Branch)> {
-        (1..=self.branches.len() as u8).map(|n| (n, self.branch(n).clone())).collect()
+        (1..=self.branches.len() as u8)
+            .map(|n| (n, self.branch(n).clone()))
+            .collect()
     }
 
     /// No more pings: those on their way may still be answered.
@@ -99,5 +104,12 @@ impl Board {
 
 /// How a branch is called on the screen.
 pub(super) fn name(number: u8) -> String {
-    format!("b{number:02}{}", if policy::is_of_the_case(number) { '*' } else { ' ' })
+    format!(
+        "b{number:02}{}",
+        if policy::is_of_the_case(number) {
+            '*'
+        } else {
+            ' '
+        }
+    )
 }

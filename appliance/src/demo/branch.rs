@@ -28,7 +28,10 @@ const STAGGER: Duration = Duration::from_millis(20);
 const WORKERS: usize = 2;
 
 /// The thread of the branches; they end with it.
-pub(super) struct Branches(Option<oneshot::Sender<()>>, Option<std::thread::JoinHandle<()>>);
+pub(super) struct Branches(
+    Option<oneshot::Sender<()>>,
+    Option<std::thread::JoinHandle<()>>,
+);
 
 impl Branches {
     /// Ends every branch.
@@ -64,7 +67,9 @@ pub(super) fn start(
         }
         let _ = local.block_on(&runtime, stopped);
     };
-    let thread = std::thread::Builder::new().name("branches".to_owned()).spawn(begin)?;
+    let thread = std::thread::Builder::new()
+        .name("branches".to_owned())
+        .spawn(begin)?;
     Ok(Branches(Some(stop), Some(thread)))
 }
 
@@ -79,7 +84,9 @@ async fn live(
     loop {
         board.branch(number).state = State::Connecting;
         let mut branch = Branch::new(number, Arc::clone(&policy), gateway, board);
-        let Some(dead_for) = branch.run(&mut orders).await else { return };
+        let Some(dead_for) = branch.run(&mut orders).await else {
+            return;
+        };
         branch.excuse_pings();
         drop(branch);
         board.branch(number).die();
@@ -127,15 +134,15 @@ struct Branch<'a> {
 }
 
 impl<'a> Branch<'a> {
-    fn new(
-        number: u8,
-        policy: Arc<Policy>,
-        gateway: SocketAddr,
-        board: &'a Board,
-    ) -> Self {
+    fn new(number: u8, policy: Arc<Policy>, gateway: SocketAddr, board: &'a Board) -> Self {
         let (nat, arrivals) = Nat::new();
         let (answer_to, answers) = unbounded_channel();
-        let config = ShardConfig { id: ShardId(0), shards: 1, seed: rand::random(), policy };
+        let config = ShardConfig {
+            id: ShardId(0),
+            shards: 1,
+            seed: rand::random(),
+            policy,
+        };
         Self {
             number,
             board,
@@ -194,10 +201,20 @@ impl<'a> Branch<'a> {
     }
 
     fn arrived(&mut self, mut arrived: Arrived) {
-        let path = Path { local: arrived.local, remote: self.gateway, encapsulated: true };
+        let path = Path {
+            local: arrived.local,
+            remote: self.gateway,
+            encapsulated: true,
+        };
         let mut made = Made::default();
         let now = Instant::now();
-        self.shard.datagram(now.into_std(), path, Ecn::NotEct, &mut arrived.payload, &mut made);
+        self.shard.datagram(
+            now.into_std(),
+            path,
+            Ecn::NotEct,
+            &mut arrived.payload,
+            &mut made,
+        );
         if !made.inner.is_empty() {
             self.followed(now);
         }
@@ -223,7 +240,10 @@ impl<'a> Branch<'a> {
                     worker::perform(id, request, &self.answer_to);
                 }
                 Output::Ask(id, Question::Directory(_)) => {
-                    let nobody = Answer::Located { same: Vec::new(), others: Vec::new() };
+                    let nobody = Answer::Located {
+                        same: Vec::new(),
+                        others: Vec::new(),
+                    };
                     self.shard.answer(Instant::now().into_std(), id, nobody);
                 }
                 Output::Event(_, event) => self.note(&event),
@@ -245,9 +265,15 @@ impl<'a> Branch<'a> {
         match event {
             Event::PeerUp => place.state = State::Up,
             Event::PeerDown { .. } => place.state = State::Connecting,
-            Event::IkeSaEstablished { lineage: Lineage::Initial, .. } => place.handshakes += 1,
+            Event::IkeSaEstablished {
+                lineage: Lineage::Initial,
+                ..
+            } => place.handshakes += 1,
             Event::IkeSaEstablished { .. } => place.ike_rekeys += 1,
-            Event::ChildSaInstalled { lineage: Lineage::Rekey(_), .. } => place.child_rekeys += 1,
+            Event::ChildSaInstalled {
+                lineage: Lineage::Rekey(_),
+                ..
+            } => place.child_rekeys += 1,
             Event::HandshakeFailed { reason, .. } => {
                 place.handshake_failures.push(reason.to_string());
             }
@@ -272,7 +298,10 @@ impl<'a> Branch<'a> {
 
     fn send(&mut self, path: &Path, payload: &[u8]) {
         // Without a socket there is nothing to send from; the next packet tries again.
-        let sent = self.nat.send(path.local, path.remote, payload).is_ok_and(|sent| sent);
+        let sent = self
+            .nat
+            .send(path.local, path.remote, payload)
+            .is_ok_and(|sent| sent);
         if sent && let Some(since @ None) = &mut self.rebound {
             *since = Some(Instant::now());
         }
@@ -284,8 +313,12 @@ impl<'a> Branch<'a> {
             return;
         }
         self.next_ping = now + PING_EVERY;
-        let overdue: Vec<u16> =
-            self.waiting.iter().filter(|(_, t)| now - **t > PATIENCE).map(|(s, _)| *s).collect();
+        let overdue: Vec<u16> = self
+            .waiting
+            .iter()
+            .filter(|(_, t)| now - **t > PATIENCE)
+            .map(|(s, _)| *s)
+            .collect();
         let mut place = self.board.branch(self.number);
         for sequence in overdue {
             self.waiting.remove(&sequence);
@@ -303,7 +336,8 @@ impl<'a> Branch<'a> {
         let (host, id) = (policy::branch_host(self.number), u16::from(self.number));
         let mut packet = icmp::request(host, policy::SERVER, id, self.sequence);
         let mut made = Made::default();
-        self.shard.inner(now.into_std(), TenantId(0), &mut packet, &mut made);
+        self.shard
+            .inner(now.into_std(), TenantId(0), &mut packet, &mut made);
         let mut place = self.board.branch(self.number);
         place.pings.sent += 1;
         if self.nat.is_dark() {

@@ -2,8 +2,9 @@
 
 use super::policy;
 use anyhow::Context as _;
-use hawser_engine::{Engine, EngineHandle, EngineOptions, InnerDevices};
 use hawser_engine::ShardSnapshot;
+use hawser_engine::{Engine, EngineHandle, EngineOptions, InnerDevices};
+use hawser_flight::DropReason;
 use hawser_policy::TenantId;
 use hawser_shard::io::ShardId;
 use std::collections::{BTreeMap, HashMap};
@@ -31,10 +32,16 @@ impl Headquarters {
             fds.insert((TenantId(0), ShardId(shard)), device.into());
         }
         let inner = InnerDevices::Fds(fds);
-        let options = EngineOptions { inner, unpinned: true, ..EngineOptions::default() };
+        let options = EngineOptions {
+            inner,
+            unpinned: true,
+            ..EngineOptions::default()
+        };
         let engine = Engine::start(Arc::new(policy), options)?;
         let nat = engine.bound().iter().find(|b| b.nat);
-        let address = nat.context("the gateway has no NAT traversal port")?.address;
+        let address = nat
+            .context("the gateway has no NAT traversal port")?
+            .address;
         Ok(Self { engine, address })
     }
 
@@ -72,6 +79,8 @@ pub(super) struct Totals {
     pub(super) failures: BTreeMap<&'static str, u64>,
     pub(super) downs: BTreeMap<&'static str, u64>,
     pub(super) drops: BTreeMap<&'static str, u64>,
+    /// Keepalives of the branches' NATs, which are counted with the drops and are none.
+    pub(super) keepalives: u64,
 }
 
 impl Totals {
@@ -85,10 +94,23 @@ impl Totals {
             totals.child_rekeys += counters.child_rekeys;
             totals.esp_in += counters.esp_packets_in;
             totals.esp_out += counters.esp_packets_out;
-            add(&mut totals.failures, counters.failures.iter().map(|(r, n)| (r.label(), n)));
-            add(&mut totals.downs, counters.tunnels_down.iter().map(|(r, n)| (r.label(), n)));
-            add(&mut totals.drops, snapshot.drops().map(|(r, n)| (r.label(), n)));
+            add(
+                &mut totals.failures,
+                counters.failures.iter().map(|(r, n)| (r.label(), n)),
+            );
+            add(
+                &mut totals.downs,
+                counters.tunnels_down.iter().map(|(r, n)| (r.label(), n)),
+            );
+            add(
+                &mut totals.drops,
+                snapshot.drops().map(|(r, n)| (r.label(), n)),
+            );
         }
+        totals.keepalives = totals
+            .drops
+            .remove(DropReason::NatKeepalive.label())
+            .unwrap_or(0);
         totals
     }
 }

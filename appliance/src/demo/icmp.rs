@@ -48,7 +48,10 @@ pub(super) fn reply(packet: &[u8], to: Ipv4Addr, id: u16) -> Option<u16> {
 /// The Internet checksum (RFC 1071) of an even number of octets.
 fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes.as_chunks::<2>().0;
-    let sum: u32 = words.iter().map(|w| u32::from(u16::from_be_bytes(*w))).sum();
+    let sum: u32 = words
+        .iter()
+        .map(|w| u32::from(u16::from_be_bytes(*w)))
+        .sum();
     let folded = (sum & 0xffff) + (sum >> 16);
     !((folded & 0xffff) + (folded >> 16)) as u16
 }
@@ -59,7 +62,10 @@ mod tests {
 
     #[test]
     fn the_echo_of_a_request_is_its_reply() {
-        let (branch, server) = (Ipv4Addr::new(172, 16, 19, 1), Ipv4Addr::new(192, 168, 100, 1));
+        let (branch, server) = (
+            Ipv4Addr::new(172, 16, 19, 1),
+            Ipv4Addr::new(192, 168, 100, 1),
+        );
         let mut packet = request(branch, server, 19, 700);
         assert_eq!(checksum(&packet[..IP_HEADER]), 0);
         assert_eq!(reply(&packet, branch, 19), None);

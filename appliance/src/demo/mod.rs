@@ -50,7 +50,10 @@ pub(crate) struct Options {
 
 /// Runs the demo and says whether everything was as it should be.
 pub(crate) fn run(options: &Options) -> anyhow::Result<Health> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let score = runtime.block_on(perform(options))?;
     score.print(options.json)?;
     Ok(Health::when(score.is_fine()))
@@ -94,6 +97,13 @@ async fn admin(path: &Path, headquarters: &Headquarters) -> anyhow::Result<Socke
     let engine = headquarters.engine.clone();
     tokio::spawn(keep_events(engine.subscribe_events(), Arc::clone(&events)));
     let reloader = Arc::new(Reloader::new(PathBuf::from("demo.toml")));
-    tokio::spawn(Admin { engine, events, reloader }.serve(socket));
+    tokio::spawn(
+        Admin {
+            engine,
+            events,
+            reloader,
+        }
+        .serve(socket),
+    );
     Ok(file)
 }

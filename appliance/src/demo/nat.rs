@@ -44,7 +44,14 @@ impl Nat {
     /// A NAT without mappings, and where what comes through it comes out.
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Arrived>) {
         let (arrivals, out) = mpsc::unbounded_channel();
-        (Self { mappings: Vec::new(), arrivals, dark_until: Instant::now() }, out)
+        (
+            Self {
+                mappings: Vec::new(),
+                arrivals,
+                dark_until: Instant::now(),
+            },
+            out,
+        )
     }
 
     /// Loses every mapping.
@@ -85,7 +92,10 @@ impl Nat {
             None => self.map(inside, gateway)?,
         };
         // A full socket is a lost packet.
-        Ok(self.mappings[index].socket.send_to(payload, gateway).is_ok())
+        Ok(self.mappings[index]
+            .socket
+            .send_to(payload, gateway)
+            .is_ok())
     }
 
     fn map(&mut self, inside: SocketAddr, gateway: SocketAddr) -> io::Result<usize> {
@@ -94,7 +104,11 @@ impl Nat {
         let receiver = UdpSocket::from_std(socket.try_clone()?)?;
         let reader = read(receiver, gateway, inside, self.arrivals.clone());
         let reader = spawn_local(reader).abort_handle();
-        self.mappings.push(Mapping { inside, socket, reader });
+        self.mappings.push(Mapping {
+            inside,
+            socket,
+            reader,
+        });
         Ok(self.mappings.len() - 1)
     }
 }
@@ -109,8 +123,13 @@ async fn read(
     let mut buffer = [0; 2048];
     loop {
         // An error is an ICMP message about a packet sent before: the next one may arrive.
-        let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
-        let arrived = Arrived { local, payload: buffer[..length].to_vec() };
+        let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
+            continue;
+        };
+        let arrived = Arrived {
+            local,
+            payload: buffer[..length].to_vec(),
+        };
         if from == gateway && arrivals.send(arrived).is_err() {
             return;
         }

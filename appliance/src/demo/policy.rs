@@ -28,8 +28,12 @@ struct Kind {
 }
 
 /// As in the case: every one of them says it is `test`.
-const CASE: Kind =
-    Kind { template: "case", ike: "aes128-sha1-modp1024", esp: "aes128-sha1", secret: "test" };
+const CASE: Kind = Kind {
+    template: "case",
+    ike: "aes128-sha1-modp1024",
+    esp: "aes128-sha1",
+    secret: "test",
+};
 /// As one would set it up today.
 const MODERN: Kind = Kind {
     template: "modern",
@@ -80,7 +84,12 @@ pub(crate) fn gateway() -> Policy {
     let template = |id, kind| template(id, kind, lifetimes, lifetimes);
     let any = TrafficSelector::any_v4();
     Policy {
-        listen: Listen { addresses: vec![OUTER.into()], port: 0, nat_port: 0, native_esp: false },
+        listen: Listen {
+            addresses: vec![OUTER.into()],
+            port: 0,
+            nat_port: 0,
+            native_esp: false,
+        },
         shards: Some(2),
         templates: vec![
             template(0, CASE).accepting(headquarters_net(), any),
@@ -88,7 +97,11 @@ pub(crate) fn gateway() -> Policy {
         ],
         pad: Pad::new(vec![
             entry(IdentityPattern::Exact(identity(1)), 0, CASE.secret),
-            entry(IdentityPattern::FqdnSuffix("branch.example".to_owned()), 1, MODERN.secret),
+            entry(
+                IdentityPattern::FqdnSuffix("branch.example".to_owned()),
+                1,
+                MODERN.secret,
+            ),
         ]),
         ..common("hawser-demo", &[MODERN, CASE])
     }
@@ -99,7 +112,11 @@ pub(crate) fn gateway() -> Policy {
 pub(super) fn branch(number: u8, gateway: SocketAddr, length: Duration) -> Policy {
     let kind = kind(number);
     let part = |p: f64| length.mul_f64(p);
-    let lives = |time, margin| Lifetimes { time: Some(part(time)), bytes: None, margin: part(margin) };
+    let lives = |time, margin| Lifetimes {
+        time: Some(part(time)),
+        bytes: None,
+        margin: part(margin),
+    };
     let mut template = template(0, kind, lives(1.2, 0.6), lives(0.8, 0.4));
     template.local_identity = Some(identity(number));
     template.initiate = Some(Initiate {
@@ -124,7 +141,12 @@ pub(super) fn branch(number: u8, gateway: SocketAddr, length: Duration) -> Polic
 fn common(interface: &str, kinds: &[Kind]) -> Policy {
     Policy {
         revision: 1,
-        listen: Listen { addresses: Vec::new(), port: 0, nat_port: 0, native_esp: false },
+        listen: Listen {
+            addresses: Vec::new(),
+            port: 0,
+            nat_port: 0,
+            native_esp: false,
+        },
         shards: None,
         admission: Admission::default(),
         observability: Observability { metrics: None },
@@ -141,7 +163,10 @@ fn common(interface: &str, kinds: &[Kind]) -> Policy {
         ike_policies: vec![IkePolicy {
             name: "demo".to_owned(),
             local: Vec::new(),
-            proposals: kinds.iter().filter_map(|k| IkeProposal::parse(k.ike).ok()).collect(),
+            proposals: kinds
+                .iter()
+                .filter_map(|k| IkeProposal::parse(k.ike).ok())
+                .collect(),
         }],
         pad: Pad::default(),
     }
@@ -219,7 +244,9 @@ mod tests {
             assert_eq!(proposals.len(), 1);
             assert!(gateway.ike_proposals(OUTER.into()).contains(&proposals[0]));
             assert_eq!(branch.templates[0].children[0].proposals.len(), 1);
-            let found = gateway.pad.candidates(OUTER.into(), OUTER.into(), &identity(number));
+            let found = gateway
+                .pad
+                .candidates(OUTER.into(), OUTER.into(), &identity(number));
             assert_eq!(found.len(), 1);
         }
     }

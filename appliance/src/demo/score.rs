@@ -47,17 +47,17 @@ struct Total {
 
 impl Score {
     /// Takes everything down and judges it.
-    pub(super) fn of(
-        board: &Board,
-        gateway: Totals,
-        options: &Options,
-        length: Duration,
-    ) -> Self {
+    pub(super) fn of(board: &Board, gateway: Totals, options: &Options, length: Duration) -> Self {
         let branches = board.snapshot();
         let whole = options.keep || length >= options.length;
         let dead_for = options.length.mul_f64(0.45);
         let checks = checks(&Total::of(&branches), &branches, &gateway, whole, dead_for);
-        Self { seconds: length.as_secs_f64(), branches, gateway, checks }
+        Self {
+            seconds: length.as_secs_f64(),
+            branches,
+            gateway,
+            checks,
+        }
     }
 
     /// Whether everything was as it should be.
@@ -67,14 +67,21 @@ impl Score {
 
     /// Prints it.
     pub(super) fn print(&self, as_json: bool) -> io::Result<()> {
-        let text = if as_json { format!("{:#}\n", self.json()) } else { self.text() };
+        let text = if as_json {
+            format!("{:#}\n", self.json())
+        } else {
+            self.text()
+        };
         io::stdout().lock().write_all(text.as_bytes())
     }
 
     fn json(&self) -> Value {
         let total = Total::of(&self.branches);
-        let checks: Vec<_> =
-            self.checks.iter().map(|c| json!({ "check": c.what, "ok": c.fine })).collect();
+        let checks: Vec<_> = self
+            .checks
+            .iter()
+            .map(|c| json!({ "check": c.what, "ok": c.fine }))
+            .collect();
         json!({
             "version": 1,
             "ok": self.is_fine(),
@@ -108,24 +115,58 @@ impl Score {
             let _ = writeln!(out, "{name:<12} {text}");
         };
         let (up, all) = (total.up, self.branches.len());
-        line("branches", format!("{up} of {all} up after {:.1} s", self.seconds));
-        line("handshakes", format!("{}, failed: {}", total.handshakes, listed(&gateway.failures)));
-        line("pings", format!(
-            "{} sent, {} answered, {} while a NAT or a branch was gone, {} lost",
-            total.sent, total.answered, total.excused, total.lost,
-        ));
-        line("rebinds", format!(
-            "{} followed, {} not; time to follow: median {:.1} ms, slowest {:.1} ms",
-            total.followed.len(), total.unfollowed, ms(total.median()), ms(total.slowest()),
-        ));
-        line("rekeys", format!("{} IKE SAs, {} Child SAs", total.ike_rekeys, total.child_rekeys));
-        line("ESP", format!(
-            "{} packets in, {} out", gateway.esp_in, gateway.esp_out,
-        ));
+        line(
+            "branches",
+            format!("{up} of {all} up after {:.1} s", self.seconds),
+        );
+        line(
+            "handshakes",
+            format!(
+                "{}, failed: {}",
+                total.handshakes,
+                listed(&gateway.failures)
+            ),
+        );
+        line(
+            "pings",
+            format!(
+                "{} sent, {} answered, {} while a NAT or a branch was gone, {} lost",
+                total.sent, total.answered, total.excused, total.lost,
+            ),
+        );
+        line(
+            "rebinds",
+            format!(
+                "{} followed, {} not; time to follow: median {:.1} ms, slowest {:.1} ms",
+                total.followed.len(),
+                total.unfollowed,
+                ms(total.median()),
+                ms(total.slowest()),
+            ),
+        );
+        line(
+            "rekeys",
+            format!(
+                "{} IKE SAs, {} Child SAs",
+                total.ike_rekeys, total.child_rekeys
+            ),
+        );
+        line(
+            "ESP",
+            format!(
+                "{} packets in, {} out, {} NAT keepalives",
+                gateway.esp_in, gateway.esp_out, gateway.keepalives,
+            ),
+        );
         line("tunnels down", listed(&gateway.downs));
         line("drops", listed(&gateway.drops));
         for check in &self.checks {
-            let _ = writeln!(out, "{}  {}", if check.fine { "ok  " } else { "FAIL" }, check.what);
+            let _ = writeln!(
+                out,
+                "{}  {}",
+                if check.fine { "ok  " } else { "FAIL" },
+                check.what
+            );
         }
         out
     }
@@ -156,7 +197,10 @@ impl Total {
     }
 
     fn median(&self) -> Duration {
-        self.followed.get(self.followed.len() / 2).copied().unwrap_or_default()
+        self.followed
+            .get(self.followed.len() / 2)
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -169,24 +213,54 @@ fn checks(
     dead_for: Duration,
 ) -> Vec<Check> {
     let mut checks = Vec::new();
-    let mut check = |fine, what: &str| checks.push(Check { what: what.to_owned(), fine });
-    let failed = branches.iter().any(|(_, b)| !b.handshake_failures.is_empty());
-    check(gateway.failures.is_empty() && !failed, "no handshake failed");
-    check(total.lost == 0, "no ping was lost that could have been answered");
+    let mut check = |fine, what: &str| {
+        checks.push(Check {
+            what: what.to_owned(),
+            fine,
+        })
+    };
+    let failed = branches
+        .iter()
+        .any(|(_, b)| !b.handshake_failures.is_empty());
+    check(
+        gateway.failures.is_empty() && !failed,
+        "no handshake failed",
+    );
+    check(
+        total.lost == 0,
+        "no ping was lost that could have been answered",
+    );
     let answered = total.sent == total.answered + total.excused + total.lost;
-    check(total.answered > 0 && answered, "every ping is accounted for");
-    let suspicious = SUSPICIOUS.iter().any(|r| gateway.drops.contains_key(r.label()));
-    check(!suspicious, "no packet was forged, replayed or out of its selectors");
+    check(
+        total.answered > 0 && answered,
+        "every ping is accounted for",
+    );
+    let suspicious = SUSPICIOUS
+        .iter()
+        .any(|r| gateway.drops.contains_key(r.label()));
+    check(
+        !suspicious,
+        "no packet was forged, replayed or out of its selectors",
+    );
     if !whole {
         return checks;
     }
     check(total.up == branches.len(), "every branch is up at the end");
     let quick = total.unfollowed == 0 && total.slowest() <= FOLLOW_WITHIN;
-    check(quick && !total.followed.is_empty(), "every rebind was followed within a second");
-    check(total.ike_rekeys > 0 && total.child_rekeys > 0, "IKE SAs and Child SAs were rekeyed");
+    check(
+        quick && !total.followed.is_empty(),
+        "every rebind was followed within a second",
+    );
+    check(
+        total.ike_rekeys > 0 && total.child_rekeys > 0,
+        "IKE SAs and Child SAs were rekeyed",
+    );
     if branches.len() > 2 {
         let again = branches.len() as u32 + total.deaths;
-        check(total.deaths > 0 && total.handshakes >= again, "a branch that died came back");
+        check(
+            total.deaths > 0 && total.handshakes >= again,
+            "a branch that died came back",
+        );
     }
     if branches.len() > 2 && dead_for >= DPD_WITHIN {
         let by_dpd = gateway.downs.contains_key(CloseCause::DpdTimeout.label());
@@ -204,8 +278,15 @@ const SUSPICIOUS: [DropReason; 4] = [
 ];
 
 fn listed(counts: &BTreeMap<&'static str, u64>) -> String {
-    let parts: Vec<String> = counts.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
-    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(reason, n)| format!("{reason} {n}"))
+        .collect();
+    if parts.is_empty() {
+        "none".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 fn ms(time: Duration) -> f64 {
@@ -217,7 +298,12 @@ mod tests {
     use super::*;
 
     fn fine() -> Vec<(u8, Branch)> {
-        let mut branch = Branch { state: State::Up, handshakes: 2, deaths: 1, ..Branch::default() };
+        let mut branch = Branch {
+            state: State::Up,
+            handshakes: 2,
+            deaths: 1,
+            ..Branch::default()
+        };
         (branch.ike_rekeys, branch.child_rekeys) = (1, 1);
         (branch.pings.sent, branch.pings.answered) = (9, 9);
         branch.followed.push(Duration::from_millis(3));
@@ -226,7 +312,9 @@ mod tests {
 
     fn is_fine(branches: &[(u8, Branch)], gateway: &Totals) -> bool {
         let total = Total::of(branches);
-        checks(&total, branches, gateway, true, Duration::from_secs(9)).iter().all(|c| c.fine)
+        checks(&total, branches, gateway, true, Duration::from_secs(9))
+            .iter()
+            .all(|c| c.fine)
     }
 
     #[test]
@@ -241,7 +329,9 @@ mod tests {
         let mut slow = fine();
         slow[0].1.followed.push(Duration::from_secs(2));
         assert!(!is_fine(&slow, &gateway));
-        gateway.drops.insert(DropReason::SelectorMismatch.label(), 1);
+        gateway
+            .drops
+            .insert(DropReason::SelectorMismatch.label(), 1);
         assert!(!is_fine(&fine(), &gateway));
     }
 }

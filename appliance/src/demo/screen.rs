@@ -36,7 +36,11 @@ impl Screen {
             (false, false) => Mode::Lines,
         };
         let length = (!options.keep).then_some(options.length);
-        Self { mode, begin: Instant::now(), length }
+        Self {
+            mode,
+            begin: Instant::now(),
+            length,
+        }
     }
 
     /// Time between two pictures.
@@ -49,11 +53,7 @@ impl Screen {
     }
 
     /// Draws it.
-    pub(super) async fn draw(
-        &self,
-        board: &Board,
-        headquarters: &Headquarters,
-    ) -> io::Result<()> {
+    pub(super) async fn draw(&self, board: &Board, headquarters: &Headquarters) -> io::Result<()> {
         let elapsed = self.begin.elapsed();
         let branches = board.snapshot();
         let gateway = headquarters.totals().await;
@@ -65,15 +65,20 @@ impl Screen {
                 writeln!(out, "{:>5.1} s  {line}", elapsed.as_secs_f64())
             }
             Mode::Terminal => {
-                let of = self.length.map_or_else(String::new, |l| format!(" of {}", l.as_secs()));
+                let of = self
+                    .length
+                    .map_or_else(String::new, |l| format!(" of {}", l.as_secs()));
                 let title = format!(
                     "hawser demo   {:.0}{of} s   gateway {}   * says it is `test`, AES-CBC and SHA-1\n\n",
                     elapsed.as_secs_f64(),
                     headquarters.address,
                 );
-                let picture = title + &grid(&branches) + "\n" + &summary(&branches, &gateway) + "\n";
+                let picture =
+                    title + &grid(&branches) + "\n" + &summary(&branches, &gateway) + "\n";
                 // Home, each line erased to its end, then everything below.
-                out.write_all(format!("\x1b[H{}\x1b[J", picture.replace('\n', "\x1b[K\n")).as_bytes())?;
+                out.write_all(
+                    format!("\x1b[H{}\x1b[J", picture.replace('\n', "\x1b[K\n")).as_bytes(),
+                )?;
                 out.flush()
             }
         }
@@ -101,18 +106,26 @@ fn cell(number: u8, branch: &Branch) -> String {
         State::Dark => (33, "no net"),
         State::Dead => (31, "dead"),
     };
-    let port = branch.port.map_or_else(|| "-".to_owned(), |p| p.to_string());
+    let port = branch
+        .port
+        .map_or_else(|| "-".to_owned(), |p| p.to_string());
     let moves = match branch.followed.len() {
         0 => String::new(),
         n => format!("moved {n}"),
     };
     let name = name(number);
-    format!("{name} \x1b[{color}m{word:<6}\x1b[0m {port:>5} {:>4} {moves:<8} ", branch.pings.answered)
+    format!(
+        "{name} \x1b[{color}m{word:<6}\x1b[0m {port:>5} {:>4} {moves:<8} ",
+        branch.pings.answered
+    )
 }
 
 /// Everything in one line.
 fn summary(branches: &[(u8, Branch)], gateway: &Totals) -> String {
-    let up = branches.iter().filter(|(_, b)| b.state == State::Up).count();
+    let up = branches
+        .iter()
+        .filter(|(_, b)| b.state == State::Up)
+        .count();
     let (mut sent, mut answered, mut lost) = (0, 0, 0);
     for (_, branch) in branches {
         sent += branch.pings.sent;

@@ -55,7 +55,12 @@ pub(super) async fn perform(
         }
         let rebinds = (options.branches / 4).clamp(1, 12);
         for _ in 0..rebinds {
-            sleep(part(0.4).div_f64(f64::from(rebinds)).mul_f64(rng.random_range(0.6..1.2))).await;
+            sleep(
+                part(0.4)
+                    .div_f64(f64::from(rebinds))
+                    .mul_f64(rng.random_range(0.6..1.2)),
+            )
+            .await;
             pick(&mut rng, &mut left).inspect(|n| give(*n, Order::Rebind));
         }
         if !options.keep {

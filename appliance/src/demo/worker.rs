@@ -16,12 +16,18 @@ fn answer(request: KeRequest) -> KeAnswer {
     let mut rng = rand::rng();
     match request {
         KeRequest::Generate(method) => KeAnswer::Generated(method.generate(&mut rng)),
-        KeRequest::Respond { method, peer_public } => {
+        KeRequest::Respond {
+            method,
+            peer_public,
+        } => {
             let both = method.generate(&mut rng).and_then(|(private, public)| {
                 private.agree(&peer_public).map(|shared| (public, shared))
             });
             KeAnswer::Responded(both)
         }
-        KeRequest::Agree { private, peer_public } => KeAnswer::Agreed(private.agree(&peer_public)),
+        KeRequest::Agree {
+            private,
+            peer_public,
+        } => KeAnswer::Agreed(private.agree(&peer_public)),
     }
 }

@@ -22,7 +22,10 @@ pub(crate) fn load_file(file: &Path) -> anyhow::Result<(Policy, Vec<String>)> {
         }
         Err(problems) => {
             let lines = problems.iter().map(|p| format!("\n  {}", p.in_file(&name)));
-            Err(anyhow!("{name} is not in order:{}", lines.collect::<String>()))
+            Err(anyhow!(
+                "{name} is not in order:{}",
+                lines.collect::<String>()
+            ))
         }
     }
 }
@@ -31,11 +34,20 @@ pub(crate) fn load_file(file: &Path) -> anyhow::Result<(Policy, Vec<String>)> {
 fn concise(notes: &[hawser_config::Note], name: &str) -> Vec<String> {
     let (ignored, warnings): (Vec<_>, Vec<_>) =
         notes.iter().partition(|n| n.kind == NoteKind::Ignored);
-    let mut lines: Vec<String> = warnings.iter().map(|n| n.in_file(name).to_string()).collect();
+    let mut lines: Vec<String> = warnings
+        .iter()
+        .map(|n| n.in_file(name).to_string())
+        .collect();
     if !ignored.is_empty() {
-        let numbers: Vec<String> =
-            ignored.iter().filter_map(|n| n.line).map(|l| l.to_string()).collect();
-        lines.push(format!("{name}: lines about other features, ignored: {}", numbers.join(" ")));
+        let numbers: Vec<String> = ignored
+            .iter()
+            .filter_map(|n| n.line)
+            .map(|l| l.to_string())
+            .collect();
+        lines.push(format!(
+            "{name}: lines about other features, ignored: {}",
+            numbers.join(" ")
+        ));
     }
     lines
 }

@@ -19,7 +19,10 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Runs a gateway until SIGTERM or SIGINT.
 pub(crate) fn run(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
     log::to_stderr();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(gateway(file, socket))
 }
 
@@ -34,7 +37,11 @@ async fn gateway(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
     let events = Arc::new(EventLog::default());
     tokio::spawn(keep_events(engine.subscribe_events(), Arc::clone(&events)));
     let reloader = Arc::new(Reloader::new(file));
-    let admin = Admin { engine: engine.clone(), events, reloader: Arc::clone(&reloader) };
+    let admin = Admin {
+        engine: engine.clone(),
+        events,
+        reloader: Arc::clone(&reloader),
+    };
     let admin = tokio::spawn(admin.serve(socket));
     for bound in engine.bound() {
         tracing::info!("listening on {}", bound.address);

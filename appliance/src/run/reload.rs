@@ -16,7 +16,9 @@ pub(crate) struct Reloader {
 impl Reloader {
     /// What runs was read from `file`.
     pub(crate) fn new(file: PathBuf) -> Self {
-        Self { file: Mutex::new(file) }
+        Self {
+            file: Mutex::new(file),
+        }
     }
 
     /// Reads the file again, or another one that replaces it from now on, and applies it; gives

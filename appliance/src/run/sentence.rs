@@ -18,7 +18,12 @@ pub(crate) fn of(record: &Record) -> String {
             format!("{} ({}): {what}", peer.identity, peer.path.remote_label())
         }
         Some(peer) => {
-            format!("{} ({}) of {}: {what}", peer.identity, peer.path.remote_label(), peer.tenant)
+            format!(
+                "{} ({}) of {}: {what}",
+                peer.identity,
+                peer.path.remote_label(),
+                peer.tenant
+            )
         }
         None => what,
     }
@@ -37,9 +42,16 @@ fn what(event: &Event) -> String {
         Event::ProbeSent { message_id } => format!("probe {message_id} sent"),
         Event::ProbeFailed { message_id } => format!("probe {message_id} never answered"),
         Event::ProbeAnswered { message_id, rtt_us } => {
-            format!("probe {message_id} answered in {:.1} ms", f64::from(*rtt_us) / 1000.0)
+            format!(
+                "probe {message_id} answered in {:.1} ms",
+                f64::from(*rtt_us) / 1000.0
+            )
         }
-        Event::Retransmitted { exchange, message_id, attempt } => {
+        Event::Retransmitted {
+            exchange,
+            message_id,
+            attempt,
+        } => {
             format!("request {message_id} of exchange {exchange} sent again ({attempt})")
         }
         event => sa(event),
@@ -49,19 +61,49 @@ fn what(event: &Event) -> String {
 /// Events about SAs.
 fn sa(event: &Event) -> String {
     match event {
-        Event::IkeSaEstablished { role, spi_i, spi_r, suite, peer_behind_nat, lineage, .. } => {
-            let nat = if *peer_behind_nat { ", behind a NAT" } else { "" };
+        Event::IkeSaEstablished {
+            role,
+            spi_i,
+            spi_r,
+            suite,
+            peer_behind_nat,
+            lineage,
+            ..
+        } => {
+            let nat = if *peer_behind_nat {
+                ", behind a NAT"
+            } else {
+                ""
+            };
             let by = by(*role);
-            format!("IKE SA {spi_i:016x}_{spi_r:016x} {}, {by}: {suite}{nat}", born(lineage))
+            format!(
+                "IKE SA {spi_i:016x}_{spi_r:016x} {}, {by}: {suite}{nat}",
+                born(lineage)
+            )
         }
-        Event::IkeSaClosed { spi_i, spi_r, cause } => {
+        Event::IkeSaClosed {
+            spi_i,
+            spi_r,
+            cause,
+        } => {
             format!("IKE SA {spi_i:016x}_{spi_r:016x} closed: {cause}")
         }
-        Event::ChildSaInstalled { spi_in, spi_out, suite, local, remote, lineage } => format!(
+        Event::ChildSaInstalled {
+            spi_in,
+            spi_out,
+            suite,
+            local,
+            remote,
+            lineage,
+        } => format!(
             "Child SA {spi_in:08x}/{spi_out:08x} {}: {local} === {remote}, {suite}",
             born(lineage)
         ),
-        Event::ChildSaRemoved { spi_in, spi_out, cause } => {
+        Event::ChildSaRemoved {
+            spi_in,
+            spi_out,
+            cause,
+        } => {
             format!("Child SA {spi_in:08x}/{spi_out:08x} removed: {cause}")
         }
         event => refused(event),
@@ -71,13 +113,25 @@ fn sa(event: &Event) -> String {
 /// Events about what was refused.
 fn refused(event: &Event) -> String {
     match event {
-        Event::HandshakeFailed { role, path, claimed_identity, reason } => {
+        Event::HandshakeFailed {
+            role,
+            path,
+            claimed_identity,
+            reason,
+        } => {
             let claimed = claimed_identity.as_deref().map(|i| format!(" as `{i}`"));
             let (who, by) = (path.remote_label(), by(*role));
-            format!("handshake with {who}{}, {by}, failed: {reason}", claimed.unwrap_or_default())
+            format!(
+                "handshake with {who}{}, {by}, failed: {reason}",
+                claimed.unwrap_or_default()
+            )
         }
-        Event::MessageRefused { source, reason } => format!("message of {source} refused: {reason}"),
-        Event::ChildSaRefused { role, reason } => format!("Child SA, {}, refused: {reason}", by(*role)),
+        Event::MessageRefused { source, reason } => {
+            format!("message of {source} refused: {reason}")
+        }
+        Event::ChildSaRefused { role, reason } => {
+            format!("Child SA, {}, refused: {reason}", by(*role))
+        }
         Event::SelectorConflict { prefix, holder } => {
             format!("claims {prefix}, which {holder} holds")
         }
@@ -124,8 +178,15 @@ mod tests {
             identity: "test".into(),
             path,
         };
-        let event = Event::PeerDown { cause: CloseCause::DpdTimeout };
-        let record = Record { unix_ms: 0, shard: 0, peer: Some(Arc::new(peer)), event };
+        let event = Event::PeerDown {
+            cause: CloseCause::DpdTimeout,
+        };
+        let record = Record {
+            unix_ms: 0,
+            shard: 0,
+            peer: Some(Arc::new(peer)),
+            event,
+        };
         assert_eq!(of(&record), "test (120.208.142.17/8192): down: dpd_timeout");
         assert_eq!(time(record.unix_ms), "1970-01-01T00:00:00.000Z");
     }

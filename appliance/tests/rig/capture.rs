@@ -36,17 +36,25 @@ impl Capture {
         let file = dir.join("capture.pcap");
         let log = dir.join("tcpdump.log");
         let mut command = ns.command("tcpdump");
-        command.args(["--immediate-mode", "-U", "-n", "-i", interface, "-w"]).arg(&file).args(["udp port 500 or udp port 4500"]);
+        command
+            .args(["--immediate-mode", "-U", "-n", "-i", interface, "-w"])
+            .arg(&file)
+            .args(["udp port 500 or udp port 4500"]);
         let child = ns.spawn(&mut command, &log)?;
         eventually("tcpdump listens", Duration::from_secs(5), || {
-            Ok(fs::read_to_string(&log).unwrap_or_default().contains("listening on"))
+            Ok(fs::read_to_string(&log)
+                .unwrap_or_default()
+                .contains("listening on"))
         })?;
         Ok(Self { child, file })
     }
 
     /// Stops and returns what passed.
     pub fn stop(mut self) -> Result<Vec<Datagram>> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("tcpdump's process id")?;
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("tcpdump's process id")?;
         kill_process(pid, Signal::INT).context("stopping tcpdump")?;
         self.child.wait().context("waiting for tcpdump")?;
         parse(&fs::read(&self.file).with_context(|| format!("reading {}", self.file.display()))?)
@@ -55,7 +63,10 @@ impl Capture {
 
 /// Reads a little-endian pcap of Ethernet frames with IPv4 inside.
 fn parse(pcap: &[u8]) -> Result<Vec<Datagram>> {
-    ensure!(pcap.get(..4) == Some(&[0xd4, 0xc3, 0xb2, 0xa1]), "not a little-endian pcap");
+    ensure!(
+        pcap.get(..4) == Some(&[0xd4, 0xc3, 0xb2, 0xa1]),
+        "not a little-endian pcap"
+    );
     let mut datagrams = Vec::new();
     let mut rest = &pcap[24..];
     while let Some((header, tail)) = rest.split_at_checked(16) {
@@ -73,9 +84,16 @@ fn datagram(frame: &[u8]) -> Result<Datagram> {
     let udp = packet.get(20..).context("a short packet")?;
     let address = |at: usize, port: usize| -> Result<SocketAddr> {
         let host: [u8; 4] = packet[at..at + 4].try_into()?;
-        Ok(SocketAddr::from((host, u16::from_be_bytes(udp[port..port + 2].try_into()?))))
+        Ok(SocketAddr::from((
+            host,
+            u16::from_be_bytes(udp[port..port + 2].try_into()?),
+        )))
     };
     let length = usize::from(u16::from_be_bytes(udp[4..6].try_into()?));
     let payload = udp.get(8..length).context("a short datagram")?.to_vec();
-    Ok(Datagram { from: address(12, 0)?, to: address(16, 2)?, payload })
+    Ok(Datagram {
+        from: address(12, 0)?,
+        to: address(16, 2)?,
+        payload,
+    })
 }

@@ -14,7 +14,10 @@ pub fn run(command: &mut Command) -> Result<String> {
 /// Like [`run`] for a program that tells more with its exit code: each of `codes` is a success.
 pub fn run_to(command: &mut Command, codes: &[i32]) -> Result<String> {
     let line = line(command);
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting `{line}`"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting `{line}`"))?;
     checked(&line, &output, codes)
 }
 
@@ -28,14 +31,21 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
         .spawn()
         .with_context(|| format!("starting `{line}`"))?;
     if let Some(mut pipe) = child.stdin.take() {
-        pipe.write_all(input.as_bytes()).with_context(|| format!("writing to `{line}`"))?;
+        pipe.write_all(input.as_bytes())
+            .with_context(|| format!("writing to `{line}`"))?;
     }
-    let output = child.wait_with_output().with_context(|| format!("waiting for `{line}`"))?;
+    let output = child
+        .wait_with_output()
+        .with_context(|| format!("waiting for `{line}`"))?;
     checked(&line, &output, &[0])
 }
 
 /// Asks `probe` every 50 ms until it says true; after `within` the error says what was waited for. Returns the time it took.
-pub fn eventually(what: &str, within: Duration, mut probe: impl FnMut() -> Result<bool>) -> Result<Duration> {
+pub fn eventually(
+    what: &str,
+    within: Duration,
+    mut probe: impl FnMut() -> Result<bool>,
+) -> Result<Duration> {
     let start = Instant::now();
     loop {
         let last = probe();
@@ -43,7 +53,10 @@ pub fn eventually(what: &str, within: Duration, mut probe: impl FnMut() -> Resul
             return Ok(start.elapsed());
         }
         if start.elapsed() >= within {
-            let error = last.err().map(|error| format!(" (last error: {error:#})")).unwrap_or_default();
+            let error = last
+                .err()
+                .map(|error| format!(" (last error: {error:#})"))
+                .unwrap_or_default();
             bail!("not within {within:?}: {what}{error}");
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -52,7 +65,11 @@ pub fn eventually(what: &str, within: Duration, mut probe: impl FnMut() -> Resul
 
 fn checked(line: &str, output: &Output, codes: &[i32]) -> Result<String> {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.code().is_some_and(|code| codes.contains(&code)) {
+    if output
+        .status
+        .code()
+        .is_some_and(|code| codes.contains(&code))
+    {
         return Ok(stdout);
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -61,5 +78,8 @@ fn checked(line: &str, output: &Output, codes: &[i32]) -> Result<String> {
 
 fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -40,8 +40,11 @@ impl Delay {
         ))?;
         let ended = Arc::new(AtomicBool::new(false));
         for port in PORTS {
-            let (near, far) = rig.inet.enter(|| Ok((socket(&format!("{router}:{port}"))?, socket("0.0.0.0:0")?)))?;
-            far.connect((HQ, port)).context("connecting the relay to the headquarters")?;
+            let (near, far) = rig
+                .inet
+                .enter(|| Ok((socket(&format!("{router}:{port}"))?, socket("0.0.0.0:0")?)))?;
+            far.connect((HQ, port))
+                .context("connecting the relay to the headquarters")?;
             relay(near, far, delay, &ended)?;
         }
         Ok(Self { ended })
@@ -55,7 +58,8 @@ impl Drop for Delay {
 }
 
 fn socket(address: &str) -> Result<UdpSocket> {
-    let socket = UdpSocket::bind(address).with_context(|| format!("binding the relay to {address}"))?;
+    let socket =
+        UdpSocket::bind(address).with_context(|| format!("binding the relay to {address}"))?;
     socket.set_read_timeout(Some(TICK))?;
     Ok(socket)
 }
@@ -67,7 +71,9 @@ fn relay(near: UdpSocket, far: UdpSocket, delay: Duration, ended: &Arc<AtomicBoo
     let (to_hq, from_branch) = channel();
     let (to_branch, from_hq) = channel();
     let seen = Arc::clone(&branch);
-    hold(near, to_hq, delay, Arc::clone(ended), move |from| *lock(&seen) = Some(from));
+    hold(near, to_hq, delay, Arc::clone(ended), move |from| {
+        *lock(&seen) = Some(from);
+    });
     hold(far, to_branch, delay, Arc::clone(ended), |_| ());
     release(from_branch, move |bytes| drop(far_out.send(bytes)));
     release(from_hq, move |bytes| {
@@ -88,7 +94,9 @@ fn hold(
     thread::spawn(move || {
         let mut buffer = vec![0; 65536];
         while !ended.load(Ordering::Relaxed) {
-            let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
+            let Ok((length, from)) = socket.recv_from(&mut buffer) else {
+                continue;
+            };
             seen(from);
             let _ = held.send((Instant::now() + delay, buffer[..length].to_vec()));
         }
@@ -105,5 +113,7 @@ fn release(held: Receiver<Held>, send: impl Fn(&[u8]) + Send + 'static) {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

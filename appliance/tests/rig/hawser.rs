@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::command::{eventually, run_to};
+use crate::netns::Namespace;
 use crate::rig::Rig;
 use crate::site::Site;
 use crate::strongswan::SaCount;
@@ -27,30 +28,38 @@ pub struct Hawser {
 }
 
 impl Hawser {
-    /// Starts Hawser for `site`.
+    /// Starts Hawser at the headquarters for `site`.
     pub fn start(rig: &Rig, site: &Site) -> Result<Self> {
-        Self::start_text(rig, "hq.toml", &site.toml())
+        Self::start_text(&rig.hq, &rig.dir("hq")?, "hq.toml", &site.toml())
     }
 
-    /// Starts Hawser with the case's Comware text, unchanged.
+    /// Starts Hawser at the headquarters with the case's Comware text, unchanged.
     pub fn start_case(rig: &Rig) -> Result<Self> {
         let path = case_config();
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        Self::start_text(rig, "hq.cfg", &text)
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        Self::start_text(&rig.hq, &rig.dir("hq")?, "hq.cfg", &text)
     }
 
-    /// Starts Hawser with the configuration `text` in a file called `name`, whose ending says how to read it.
-    pub fn start_text(rig: &Rig, name: &str, text: &str) -> Result<Self> {
-        let dir = rig.dir("hq")?;
+    /// Starts Hawser in `ns` with its files in `dir` and the configuration `text` in a file called `name`, whose ending
+    /// says how to read it.
+    pub fn start_text(ns: &Namespace, dir: &Path, name: &str, text: &str) -> Result<Self> {
         let (config, socket) = (dir.join(name), dir.join("hawser.sock"));
         fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
-        let mut command = rig.hq.command(BINARY);
-        command.arg("run").arg("--config").arg(&config).arg("--socket").arg(&socket);
-        let child = rig.hq.spawn(&mut command, &dir.join("hawser.log"))?;
+        let mut command = ns.command(BINARY);
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .arg("--socket")
+            .arg(&socket);
+        let child = ns.spawn(&mut command, &dir.join("hawser.log"))?;
         let mut hawser = Self { child, socket };
-        eventually("hawser answers `status` or ends", Duration::from_secs(10), || {
-            Ok(hawser.child.try_wait()?.is_some() || hawser.json(&["status"]).is_ok())
-        })?;
+        eventually(
+            "hawser answers `status` or ends",
+            Duration::from_secs(10),
+            || Ok(hawser.child.try_wait()?.is_some() || hawser.json(&["status"]).is_ok()),
+        )?;
         hawser.expect_alive()?;
         Ok(hawser)
     }
@@ -58,24 +67,37 @@ impl Hawser {
     /// Runs a verb and returns its JSON.
     pub fn json(&self, words: &[&str]) -> Result<Value> {
         let mut command = Command::new(BINARY);
-        command.args(words).arg("--json").arg("--socket").arg(&self.socket);
+        command
+            .args(words)
+            .arg("--json")
+            .arg("--socket")
+            .arg(&self.socket);
         let text = run_to(&mut command, &[HEALTHY, DEGRADED])?;
-        serde_json::from_str(&text).with_context(|| format!("`hawser {}` printed {text}", words.join(" ")))
+        serde_json::from_str(&text)
+            .with_context(|| format!("`hawser {}` printed {text}", words.join(" ")))
     }
 
     /// How many SAs `hawser status` counts.
     pub fn count(&self) -> Result<SaCount> {
         let status = self.json(&["status"])?;
         let number = |name: &str| {
-            let value = status[name].as_u64().with_context(|| format!("`{name}` in {status}"))?;
+            let value = status[name]
+                .as_u64()
+                .with_context(|| format!("`{name}` in {status}"))?;
             usize::try_from(value).context("a count")
         };
-        Ok(SaCount { ike: number("ike_sas")?, child: number("child_sas")? })
+        Ok(SaCount {
+            ike: number("ike_sas")?,
+            child: number("child_sas")?,
+        })
     }
 
     /// The gateway's process.
     pub fn pid(&self) -> Result<Pid> {
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("hawser's process id")
+        i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("hawser's process id")
     }
 
     /// Fails when the process has ended.
@@ -90,14 +112,19 @@ impl Hawser {
     pub fn resident_kib(&self) -> Result<u64> {
         let path = format!("/proc/{}/status", self.child.id());
         let text = fs::read_to_string(&path).with_context(|| path.clone())?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("VmRSS")?;
         line.trim().trim_end_matches(" kB").parse().context("VmRSS")
     }
 
     /// Sends SIGTERM and waits for the end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         kill_process(self.pid()?, Signal::TERM).context("stopping hawser")?;
-        eventually("hawser ends after SIGTERM", Duration::from_secs(10), || Ok(self.child.try_wait()?.is_some()))?;
+        eventually("hawser ends after SIGTERM", Duration::from_secs(10), || {
+            Ok(self.child.try_wait()?.is_some())
+        })?;
         self.child.wait().context("waiting for hawser")
     }
 }

@@ -35,7 +35,19 @@ impl Headquarters {
 
     /// Starts the gateway with the case's configuration, unchanged.
     pub fn start_case(rig: &Rig) -> Result<Self> {
-        if is_stand_in() { Self::start(rig, &Site::default()) } else { Ok(Self::Hawser(Hawser::start_case(rig)?)) }
+        if !is_stand_in() {
+            return Ok(Self::Hawser(Hawser::start_case(rig)?));
+        }
+        let charon = ["retransmit_timeout = 1.0", "retransmit_tries = 3"]
+            .map(str::to_owned)
+            .into();
+        Self::start(
+            rig,
+            &Site {
+                charon,
+                ..Site::default()
+            },
+        )
     }
 
     /// Rekeys the IKE SA with `branch` and its Child SAs.

@@ -24,15 +24,31 @@ pub enum Entry {
 pub fn parse(log: &str) -> Result<Vec<Entry>> {
     let mut entries: Vec<(String, Entry)> = Vec::new();
     for line in log.lines() {
-        let Some((thread, message)) = line.split_once(' ').and_then(|(_, rest)| rest.split_once("] ")) else { continue };
+        let Some((thread, message)) = line
+            .split_once(' ')
+            .and_then(|(_, rest)| rest.split_once("] "))
+        else {
+            continue;
+        };
         if let Some(bytes) = dump(message) {
-            let open = entries.iter_mut().rev().find_map(|(owner, entry)| match entry {
-                Entry::Secret(secret) if owner == thread => Some(secret),
-                _ => None,
-            });
-            open.with_context(|| format!("a dump without a name: {line}"))?.value.extend(bytes);
-        } else if let Some((name, _)) = message.split_once(" => ").filter(|(_, rest)| rest.contains(" bytes @ 0x")) {
-            let secret = Secret { name: name.to_owned(), value: Vec::new() };
+            let open = entries
+                .iter_mut()
+                .rev()
+                .find_map(|(owner, entry)| match entry {
+                    Entry::Secret(secret) if owner == thread => Some(secret),
+                    _ => None,
+                });
+            open.with_context(|| format!("a dump without a name: {line}"))?
+                .value
+                .extend(bytes);
+        } else if let Some((name, _)) = message
+            .split_once(" => ")
+            .filter(|(_, rest)| rest.contains(" bytes @ 0x"))
+        {
+            let secret = Secret {
+                name: name.to_owned(),
+                value: Vec::new(),
+            };
             entries.push((thread.to_owned(), Entry::Secret(secret)));
         } else {
             entries.push((thread.to_owned(), Entry::Message(message.to_owned())));
@@ -45,5 +61,9 @@ pub fn parse(log: &str) -> Result<Vec<Entry>> {
 fn dump(message: &str) -> Option<Vec<u8>> {
     let (offset, rest) = message.split_once(": ")?;
     offset.trim().parse::<usize>().ok()?;
-    rest.get(..rest.len().min(48))?.split_whitespace().map_while(|word| u8::from_str_radix(word, 16).ok()).map(Some).collect()
+    rest.get(..rest.len().min(48))?
+        .split_whitespace()
+        .map_while(|word| u8::from_str_radix(word, 16).ok())
+        .map(Some)
+        .collect()
 }

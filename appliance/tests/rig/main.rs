@@ -3,7 +3,10 @@
 //! Needs root, a TUN device and the programs of [`requirements`]; where one is missing every trial is ignored and says why,
 //! except with `CI=true`, where it fails.
 
-#![expect(unreachable_pub, reason = "`pub` says what a file offers to the scenarios; nothing leaves this binary")]
+#![expect(
+    unreachable_pub,
+    reason = "`pub` says what a file offers to the scenarios; nothing leaves this binary"
+)]
 
 mod capture;
 mod command;
@@ -14,6 +17,7 @@ mod headquarters;
 mod keylog;
 mod nat;
 mod netns;
+mod openiked;
 mod ping;
 mod requirements;
 mod rig;
@@ -42,21 +46,30 @@ fn main() {
     arguments.test_threads.get_or_insert(AT_ONCE);
     let missing = requirements::missing();
     if !missing.is_empty() {
-        eprintln!("rig: THE SCENARIOS AGAINST REAL PEERS CANNOT RUN HERE: {}", missing.join("; "));
+        eprintln!(
+            "rig: THE SCENARIOS AGAINST REAL PEERS CANNOT RUN HERE: {}",
+            missing.join("; ")
+        );
     } else if !arguments.list {
         netns::sweep();
     }
-    let trials = scenarios::all().into_iter().map(|scenario| trial(scenario, &missing)).collect();
+    let trials = scenarios::all()
+        .into_iter()
+        .map(|scenario| trial(scenario, &missing))
+        .collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
 fn trial(scenario: Scenario, missing: &[String]) -> Trial {
     let name = scenario.name.clone();
     if scenario.hawser_only && headquarters::is_stand_in() {
-        return Trial::test(name, || Err(Failed::from("about Hawser alone"))).with_ignored_flag(true);
+        return Trial::test(name, || Err(Failed::from("about Hawser alone")))
+            .with_ignored_flag(true);
     }
     if missing.is_empty() {
-        return Trial::test(name, move || perform(&scenario).map_err(|error| Failed::from(format!("{error:#}"))));
+        return Trial::test(name, move || {
+            perform(&scenario).map_err(|error| Failed::from(format!("{error:#}")))
+        });
     }
     let reason = format!("missing: {}", missing.join("; "));
     Trial::test(name, move || Err(Failed::from(reason))).with_ignored_flag(!requirements::in_ci())
@@ -71,7 +84,11 @@ fn perform(scenario: &Scenario) -> Result<()> {
     if outcome.is_err() {
         print_logs(rig.path());
     }
-    println!("rig: {} took {:.1} s", scenario.name, start.elapsed().as_secs_f64());
+    println!(
+        "rig: {} took {:.1} s",
+        scenario.name,
+        start.elapsed().as_secs_f64()
+    );
     if std::env::var_os("RIG_KEEP").is_some() {
         println!("rig: logs of {} in {}", scenario.name, rig.keep().display());
     }
@@ -87,12 +104,16 @@ fn print_logs(dir: &Path) {
             let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
             let lines: Vec<&str> = text.lines().collect();
             println!("---- {}", path.display());
-            println!("{}", lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"));
+            println!(
+                "{}",
+                lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+            );
         }
     }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "no message".to_owned())
+    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+        .unwrap_or_else(|| "no message".to_owned())
 }

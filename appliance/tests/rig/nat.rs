@@ -32,12 +32,7 @@ impl Nat {
         self.forward(&format!("numgen random mod 100 < {percent} drop"))
     }
 
-    /// Drops everything.
-    pub fn outage(&self) -> Result<()> {
-        self.forward("drop")
-    }
-
-    /// Ends a loss or an outage.
+    /// Ends the loss.
     pub fn heal(&self) -> Result<()> {
         self.forward("accept")
     }

@@ -57,12 +57,15 @@ impl Namespace {
 
     /// Runs `ip LINE` on this namespace.
     pub fn ip(&self, line: &str) -> Result<String> {
-        run(Command::new("ip").args(["-n", &self.name]).args(line.split_whitespace()))
+        run(Command::new("ip")
+            .args(["-n", &self.name])
+            .args(line.split_whitespace()))
     }
 
     /// Loads an nftables ruleset.
     pub fn nft(&self, rules: &str) -> Result<()> {
-        run_with_input(self.command("nft").args(["-f", "-"]), rules).with_context(|| rules.to_owned())?;
+        run_with_input(self.command("nft").args(["-f", "-"]), rules)
+            .with_context(|| rules.to_owned())?;
         Ok(())
     }
 
@@ -108,7 +111,10 @@ impl Drop for Namespace {
 
 /// Joins two namespaces by a veth pair, both ends up.
 pub fn veth(a: &Namespace, a_interface: &str, b: &Namespace, b_interface: &str) -> Result<()> {
-    a.ip(&format!("link add name {a_interface} type veth peer name {b_interface} netns {}", b.name))?;
+    a.ip(&format!(
+        "link add name {a_interface} type veth peer name {b_interface} netns {}",
+        b.name
+    ))?;
     a.ip(&format!("link set {a_interface} up"))?;
     b.ip(&format!("link set {b_interface} up"))?;
     Ok(())
@@ -116,10 +122,14 @@ pub fn veth(a: &Namespace, a_interface: &str, b: &Namespace, b_interface: &str) 
 
 /// Removes the namespaces of rigs whose process has ended without doing so.
 pub fn sweep() {
-    let Ok(entries) = fs::read_dir(DIRECTORY) else { return };
+    let Ok(entries) = fs::read_dir(DIRECTORY) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').nth(1));
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').nth(1));
         let dead = |pid: &str| !fs::exists(format!("/proc/{pid}")).unwrap_or(true);
         if owner.is_some_and(dead) {
             let _ = remove(&name);

@@ -19,7 +19,10 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 
 /// strongSwan's plugins for AES-GCM and the ECP groups, which Debian packages apart.
-const PLUGINS: &[&str] = &["/usr/lib/ipsec/plugins/libstrongswan-openssl.so", "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so"];
+const PLUGINS: &[&str] = &[
+    "/usr/lib/ipsec/plugins/libstrongswan-openssl.so",
+    "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so",
+];
 
 /// Everything that is missing here, in words; empty when the rig can run.
 pub fn missing() -> Vec<String> {
@@ -27,13 +30,20 @@ pub fn missing() -> Vec<String> {
     if !rustix::process::geteuid().is_root() {
         missing.push("root".to_owned());
     }
-    if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/net/tun") {
+    if let Err(error) = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")
+    {
         missing.push(format!("a TUN device (/dev/net/tun: {error})"));
     }
     let absent = PROGRAMS.iter().filter(|(program, _)| !on_path(program));
-    missing.extend(absent.map(|(program, package)| format!("{program} (Debian package {package})")));
+    missing
+        .extend(absent.map(|(program, package)| format!("{program} (Debian package {package})")));
     let absent = PLUGINS.iter().filter(|path| !PathBuf::from(path).exists());
-    missing.extend(absent.map(|path| format!("{path} (Debian packages libstrongswan-standard-plugins, libcharon-extra-plugins)")));
+    missing.extend(absent.map(|path| {
+        format!("{path} (Debian packages libstrongswan-standard-plugins, libcharon-extra-plugins)")
+    }));
     missing
 }
 
@@ -45,5 +55,7 @@ pub fn in_ci() -> bool {
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let debian = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(debian).any(|dir| dir.join(program).exists())
+    std::env::split_paths(&path)
+        .chain(debian)
+        .any(|dir| dir.join(program).exists())
 }

@@ -47,7 +47,10 @@ pub struct Branch {
 impl Rig {
     /// Builds the headquarters and the Internet.
     pub fn new() -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("hawser-rig-").tempdir().context("a directory for the rig")?;
+        let dir = tempfile::Builder::new()
+            .prefix("hawser-rig-")
+            .tempdir()
+            .context("a directory for the rig")?;
         let (hq, inet) = (Namespace::new("hq")?, Namespace::new("inet")?);
         veth(&hq, "wan", &inet, "hq")?;
         inet.address("hq", "192.0.2.254/24")?;
@@ -71,8 +74,15 @@ impl Rig {
     /// Adds branch `number` with a public outer address and a plain router in place of the NAT.
     pub fn public_branch(&self, number: u8) -> Result<Branch> {
         let net = number * 4;
-        let branch = self.attach(number, &format!("203.0.113.{}", net + 2), &format!("203.0.113.{}", net + 1))?;
-        self.inet.ip(&format!("route add 203.0.113.{net}/30 via 198.51.100.{}", net + 2))?;
+        let branch = self.attach(
+            number,
+            &format!("203.0.113.{}", net + 2),
+            &format!("203.0.113.{}", net + 1),
+        )?;
+        self.inet.ip(&format!(
+            "route add 203.0.113.{net}/30 via 198.51.100.{}",
+            net + 2
+        ))?;
         Ok(branch)
     }
 
@@ -95,37 +105,49 @@ impl Rig {
 
     fn attach(&self, number: u8, outer: &str, gateway: &str) -> Result<Branch> {
         let ns = Namespace::new(&format!("branch{number}"))?;
-        let nat = Nat { ns: Namespace::new(&format!("nat{number}"))? };
+        let nat = Nat {
+            ns: Namespace::new(&format!("nat{number}"))?,
+        };
         let port = format!("nat{number}");
         veth(&nat.ns, "wan", &self.inet, &port)?;
         veth(&nat.ns, "lan", &ns, "wan")?;
         let (up, down) = (number * 4 + 1, number * 4 + 2);
         self.inet.address(&port, &format!("198.51.100.{up}/30"))?;
-        self.inet.address(&port, &format!("2001:db8:a:{number}::1/64"))?;
+        self.inet
+            .address(&port, &format!("2001:db8:a:{number}::1/64"))?;
         nat.ns.address("wan", &format!("198.51.100.{down}/30"))?;
-        nat.ns.address("wan", &format!("2001:db8:a:{number}::2/64"))?;
-        nat.ns.address("lan", &format!("{gateway}/{}", prefix(outer)))?;
-        nat.ns.address("lan", &format!("2001:db8:b:{number}::1/64"))?;
+        nat.ns
+            .address("wan", &format!("2001:db8:a:{number}::2/64"))?;
+        nat.ns
+            .address("lan", &format!("{gateway}/{}", prefix(outer)))?;
+        nat.ns
+            .address("lan", &format!("2001:db8:b:{number}::1/64"))?;
         ns.address("wan", &format!("{outer}/{}", prefix(outer)))?;
         ns.address("wan", &format!("2001:db8:b:{number}::2/64"))?;
-        self.inet.ip(&format!("-6 route add 2001:db8:b:{number}::/64 via 2001:db8:a:{number}::2"))?;
-        nat.ns.ip(&format!("route add default via 198.51.100.{up}"))?;
-        nat.ns.ip(&format!("-6 route add default via 2001:db8:a:{number}::1"))?;
+        self.inet.ip(&format!(
+            "-6 route add 2001:db8:b:{number}::/64 via 2001:db8:a:{number}::2"
+        ))?;
+        nat.ns
+            .ip(&format!("route add default via 198.51.100.{up}"))?;
+        nat.ns
+            .ip(&format!("-6 route add default via 2001:db8:a:{number}::1"))?;
         ns.ip(&format!("route add default via {gateway}"))?;
         ns.ip(&format!("-6 route add default via 2001:db8:b:{number}::1"))?;
         let (lan, lan_v6) = (format!("172.16.{number}.1"), format!("fd00:{number}::1"));
         ns.address("lo", &format!("{lan}/24"))?;
         ns.address("lo", &format!("{lan_v6}/64"))?;
-        Ok(Branch { ns, nat, number, outer: outer.to_owned(), lan, lan_v6 })
+        Ok(Branch {
+            ns,
+            nat,
+            number,
+            outer: outer.to_owned(),
+            lan,
+            lan_v6,
+        })
     }
 }
 
 impl Branch {
-    /// The address by which the Internet knows the branch's NAT.
-    pub fn public(&self) -> String {
-        format!("198.51.100.{}", self.number * 4 + 2)
-    }
-
     /// The router's address towards the branch's NAT.
     pub fn router(&self) -> String {
         format!("198.51.100.{}", self.number * 4 + 1)

@@ -62,19 +62,46 @@ impl Default for Site {
 impl Site {
     /// IPv6 outside and inside, with a strong suite.
     pub fn v6() -> Self {
-        Self { hq: HQ_V6, hq_networks: "fd00:100::/64", branch_networks: "fd00::/16", ..Self::strong() }
+        Self {
+            hq: HQ_V6,
+            hq_networks: "fd00:100::/64",
+            branch_networks: "fd00::/16",
+            ..Self::strong()
+        }
     }
 
     /// A suite of today, with PFS.
     pub fn strong() -> Self {
-        Self { ike: "aes128gcm16-prfsha256-x25519".to_owned(), esp: "aes128gcm16-x25519".to_owned(), ..Self::default() }
+        Self {
+            ike: "aes128gcm16-prfsha256-x25519".to_owned(),
+            esp: "aes128gcm16-x25519".to_owned(),
+            ..Self::default()
+        }
     }
 
     /// Hawser's configuration.
     pub fn toml(&self) -> String {
-        let Self { ike, esp, psk, branch_id, hq, hq_networks, branch_networks, template, child, .. } = self;
-        let cookies = if self.cookies { "admission.cookie_threshold = 0" } else { "" };
-        let fragment = self.fragment_size.map(|size| format!("fragment_size = {size}")).unwrap_or_default();
+        let Self {
+            ike,
+            esp,
+            psk,
+            branch_id,
+            hq,
+            hq_networks,
+            branch_networks,
+            template,
+            child,
+            ..
+        } = self;
+        let cookies = if self.cookies {
+            "admission.cookie_threshold = 0"
+        } else {
+            ""
+        };
+        let fragment = self
+            .fragment_size
+            .map(|size| format!("fragment_size = {size}"))
+            .unwrap_or_default();
         format!(
             r#"
             listen.addresses = ["{hq}"]
@@ -133,7 +160,11 @@ impl Site {
             remote: self.hq.to_owned(),
             local_id: self.branch_id.clone(),
             remote_id: self.hq.to_owned(),
-            local_ts: if v6 { branch.subnet_v6() } else { branch.subnet() },
+            local_ts: if v6 {
+                branch.subnet_v6()
+            } else {
+                branch.subnet()
+            },
             remote_ts: self.hq_networks.to_owned(),
             settings: vec!["encap = yes".to_owned()],
             ..self.at_hq()
@@ -142,7 +173,9 @@ impl Site {
 
     /// Options of charon that the site asks for.
     pub fn charon_options(&self) -> Vec<String> {
-        let fragment = self.fragment_size.map(|size| format!("fragment_size = {size}"));
+        let fragment = self
+            .fragment_size
+            .map(|size| format!("fragment_size = {size}"));
         self.charon.iter().cloned().chain(fragment).collect()
     }
 }

@@ -68,12 +68,20 @@ pub struct SaCount {
 impl StrongSwan {
     /// Starts charon in `ns` with its files in `dir`; `options` are further lines of its `charon-systemd` section.
     pub fn start(ns: &Namespace, dir: &Path, options: &[String]) -> Result<Self> {
-        fs::write(dir.join("strongswan.conf"), daemon_conf(dir, options)).context("writing strongswan.conf")?;
+        fs::write(dir.join("strongswan.conf"), daemon_conf(dir, options))
+            .context("writing strongswan.conf")?;
         let mut command = ns.command("charon-systemd");
-        command.env("STRONGSWAN_CONF", dir.join("strongswan.conf")).current_dir(dir);
+        command
+            .env("STRONGSWAN_CONF", dir.join("strongswan.conf"))
+            .current_dir(dir);
         let child = ns.spawn(&mut command, &dir.join("stderr.txt"))?;
-        let strongswan = Self { child, dir: dir.to_owned() };
-        eventually("charon answers swanctl", Duration::from_secs(10), || strongswan.swanctl("--stats").map(|_| true))?;
+        let strongswan = Self {
+            child,
+            dir: dir.to_owned(),
+        };
+        eventually("charon answers swanctl", Duration::from_secs(10), || {
+            strongswan.swanctl("--stats").map(|_| true)
+        })?;
         Ok(strongswan)
     }
 
@@ -81,20 +89,28 @@ impl StrongSwan {
     pub fn load(&self, connections: &[Connection]) -> Result<()> {
         let path = self.dir.join("swanctl.conf");
         fs::write(&path, swanctl_conf(connections)).context("writing swanctl.conf")?;
-        self.swanctl(&format!("--load-all --file {}", path.display())).map(drop)
+        self.swanctl(&format!("--load-all --file {}", path.display()))
+            .map(drop)
     }
 
     /// Runs `swanctl LINE` against this daemon.
     pub fn swanctl(&self, line: &str) -> Result<String> {
         let mut command = Command::new("swanctl");
         command.env("STRONGSWAN_CONF", self.dir.join("strongswan.conf"));
-        command.args(line.split_whitespace()).arg("--uri").arg(vici(&self.dir));
+        command
+            .args(line.split_whitespace())
+            .arg("--uri")
+            .arg(vici(&self.dir));
         run(&mut command)
     }
 
     /// Brings up the child, waiting at most `within`.
     pub fn initiate(&self, within: Duration) -> Result<()> {
-        self.swanctl(&format!("--initiate --child {CHILD} --timeout {}", within.as_secs())).map(drop)
+        self.swanctl(&format!(
+            "--initiate --child {CHILD} --timeout {}",
+            within.as_secs()
+        ))
+        .map(drop)
     }
 
     /// Rekeys the Child SAs.
@@ -104,30 +120,32 @@ impl StrongSwan {
 
     /// Rekeys the IKE SAs of `connection`.
     pub fn rekey_ike(&self, connection: &str) -> Result<()> {
-        self.swanctl(&format!("--rekey --ike {connection}")).map(drop)
+        self.swanctl(&format!("--rekey --ike {connection}"))
+            .map(drop)
     }
 
     /// Reauthenticates the IKE SAs of `connection`.
     pub fn reauthenticate(&self, connection: &str) -> Result<()> {
-        self.swanctl(&format!("--rekey --ike {connection} --reauth")).map(drop)
-    }
-
-    /// Deletes the IKE SAs of `connection`.
-    pub fn terminate(&self, connection: &str) -> Result<()> {
-        self.swanctl(&format!("--terminate --ike {connection} --timeout 5")).map(drop)
+        self.swanctl(&format!("--rekey --ike {connection} --reauth"))
+            .map(drop)
     }
 
     /// How many SAs there are. A Child SA that is deleted and kept only for late packets does not count.
     pub fn count(&self) -> Result<SaCount> {
         let raw = self.swanctl("--list-sas --raw")?;
         let late = raw.matches(" state=DELETED ").count();
-        Ok(SaCount { ike: raw.matches(" responder-spi=").count(), child: raw.matches(" reqid=").count() - late })
+        Ok(SaCount {
+            ike: raw.matches(" responder-spi=").count(),
+            child: raw.matches(" reqid=").count() - late,
+        })
     }
 
     /// The SPIs of every SA: another value after a rekey.
     pub fn spis(&self) -> Result<Vec<String>> {
         let raw = self.swanctl("--list-sas --raw")?;
-        let words = raw.split_whitespace().filter(|word| word.starts_with("initiator-spi=") || word.starts_with("spi-in="));
+        let words = raw
+            .split_whitespace()
+            .filter(|word| word.starts_with("initiator-spi=") || word.starts_with("spi-in="));
         Ok(words.map(str::to_owned).collect())
     }
 
@@ -138,7 +156,10 @@ impl StrongSwan {
 
     /// Sends `signal` to charon.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("charon's process id")?;
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("charon's process id")?;
         kill_process(pid, signal).with_context(|| format!("sending {signal:?} to charon"))
     }
 
@@ -169,7 +190,11 @@ fn daemon_conf(dir: &Path, options: &[String]) -> String {
         options.join("\n "),
         vici(dir),
         dir.display(),
-        if options.iter().any(|option| option == LOG_KEYS) { "ike = 4\n chd = 4" } else { "ike = 2\n chd = 2" },
+        if options.iter().any(|option| option == LOG_KEYS) {
+            "ike = 4\n chd = 4"
+        } else {
+            "ike = 2\n chd = 2"
+        },
     )
 }
 
@@ -177,7 +202,12 @@ fn swanctl_conf(connections: &[Connection]) -> String {
     let sections: String = connections.iter().map(Connection::section).collect();
     let secrets: String = connections
         .iter()
-        .map(|one| format!(" ike-{} {{\n id = {}\n secret = \"{}\"\n }}\n", one.name, one.remote_id, one.psk))
+        .map(|one| {
+            format!(
+                " ike-{} {{\n id = {}\n secret = \"{}\"\n }}\n",
+                one.name, one.remote_id, one.psk
+            )
+        })
         .collect();
     format!("connections {{\n{sections}}}\nsecrets {{\n{secrets}}}\n")
 }
@@ -196,7 +226,18 @@ impl Connection {
     }
 
     fn section(&self) -> String {
-        let Self { name, local, remote, local_id, remote_id, ike, esp, local_ts, remote_ts, .. } = self;
+        let Self {
+            name,
+            local,
+            remote,
+            local_id,
+            remote_id,
+            ike,
+            esp,
+            local_ts,
+            remote_ts,
+            ..
+        } = self;
         format!(
             " {name} {{\n version = 2\n local_addrs = {local}\n remote_addrs = {remote}\n proposals = {ike}\n {}\n \
              local {{\n auth = psk\n id = {local_id}\n }}\n remote {{\n auth = psk\n id = {remote_id}\n }}\n \

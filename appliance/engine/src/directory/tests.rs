@@ -208,13 +208,17 @@ fn fifty_thousand_of_one_identity_cost_what_one_costs() {
     let (same, others) = locate(&d, "test", endpoint(0), &all);
     assert_eq!((same.len(), devices(&others)), (4, vec![99_999]));
 
-    let begin = Instant::now();
-    for _ in 0..1_000 {
-        locate(&d, "test", endpoint(0), &all);
-        locate(&d, "joe", endpoint(0), &all);
-    }
-    let each = begin.elapsed() / 2_000;
-    assert!(each.as_micros() < 200, "{each:?} for a question");
+    // The best of several, so that a busy machine does not fail it.
+    let each = (0..20).map(|_| {
+        let begin = Instant::now();
+        for _ in 0..50 {
+            locate(&d, "test", endpoint(0), &all);
+            locate(&d, "joe", endpoint(0), &all);
+        }
+        begin.elapsed() / 100
+    });
+    let best = each.min().unwrap();
+    assert!(best.as_micros() < 200, "{best:?} for a question");
 }
 
 fn selector() -> impl Strategy<Value = TrafficSelector> {

@@ -25,14 +25,27 @@ impl IkeSa {
     ) {
         match self.answering.take() {
             Some(Answering::Auth { child, pending }) => {
-                let child = child.map(|c| c.map(|offer| ChildOffer { local, remote, ..offer }));
+                let child = child.map(|c| {
+                    c.map(|offer| ChildOffer {
+                        local,
+                        remote,
+                        ..offer
+                    })
+                });
                 self.answer_auth(env, child, &pending);
             }
             Some(Answering::Child(answer)) => {
-                self.granted_child(env, ChildAnswer {
-                    offer: ChildOffer { local, remote, ..answer.offer.clone() },
-                    ..*answer
-                });
+                self.granted_child(
+                    env,
+                    ChildAnswer {
+                        offer: ChildOffer {
+                            local,
+                            remote,
+                            ..answer.offer.clone()
+                        },
+                        ..*answer
+                    },
+                );
             }
             other => self.answering = other,
         }
@@ -73,7 +86,10 @@ impl IkeSa {
         let data = shared_key_mac(&self.keys, Role::Responder, &pending.secret, &signed);
         let mut payloads = vec![
             Payload::IdR(self.local_identity.clone()),
-            Payload::Auth(AuthPayload { method: AuthMethod::SharedKey, data }),
+            Payload::Auth(AuthPayload {
+                method: AuthMethod::SharedKey,
+                data,
+            }),
         ];
         self.state = SaState::Established;
         match child {
@@ -90,7 +106,7 @@ impl IkeSa {
                 }
             }
         }
-        self.respond(env, ExchangeType::IkeAuth, payloads);
+        self.respond(env, ExchangeType::IkeAuth, &payloads);
     }
 
     /// Installs what we, the responder of the exchange, have granted; its inbound SPI.
@@ -138,7 +154,10 @@ impl IkeSa {
 
     /// Whether an exchange of ours for Child SAs is under way (RFC 7296 2.25.2).
     pub(crate) fn is_changing_children(&self) -> bool {
-        matches!(self.exchange, Some(Exchange::Child(_) | Exchange::DeleteChild(..)))
+        matches!(
+            self.exchange,
+            Some(Exchange::Child(_) | Exchange::DeleteChild(..))
+        )
     }
 }
 

@@ -40,7 +40,12 @@ pub fn select(
         let local = TrafficSelector::narrow(ts_r, &settings.local);
         let remote = TrafficSelector::narrow(ts_i, &settings.remote);
         if !local.is_empty() && !remote.is_empty() {
-            return Ok(ChildOffer { selected, child, local, remote });
+            return Ok(ChildOffer {
+                selected,
+                child,
+                local,
+                remote,
+            });
         }
         error = NotifyType::TsUnacceptable;
     }
@@ -60,12 +65,21 @@ pub fn select_rekey(
         return Err(NotifyType::InvalidSyntax);
     };
     let group = request.ke().map(|ke| ke.group);
-    let proposals = template.children.get(old.child).map_or(&[][..], |c| &c.proposals);
-    let selected = select_esp_for_group(sa, proposals, true, group).ok_or(NotifyType::NoProposalChosen)?;
+    let proposals = template
+        .children
+        .get(old.child)
+        .map_or(&[][..], |c| &c.proposals);
+    let selected =
+        select_esp_for_group(sa, proposals, true, group).ok_or(NotifyType::NoProposalChosen)?;
     let local = TrafficSelector::narrow(ts_r, &old.local);
     let remote = TrafficSelector::narrow(ts_i, &old.remote);
     if local.is_empty() || remote.is_empty() {
         return Err(NotifyType::TsUnacceptable);
     }
-    Ok(ChildOffer { selected, child: old.child, local, remote })
+    Ok(ChildOffer {
+        selected,
+        child: old.child,
+        local,
+        remote,
+    })
 }

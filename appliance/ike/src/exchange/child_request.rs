@@ -34,11 +34,12 @@ impl IkeSa {
     pub(crate) fn child_request(&mut self, env: &mut Env<'_>, request: &Message) {
         match self.judge_child_request(env, request) {
             Err(notify) => {
-                self.respond(env, ExchangeType::CreateChildSa, vec![Payload::Notify(notify)]);
+                self.respond(env, ExchangeType::CreateChildSa, &[Payload::Notify(notify)]);
             }
             Ok(answer) if answer.rekeys.is_some() => self.granted_child(env, answer),
             Ok(answer) => {
-                self.out.push_back(Output::Authorize(answer.offer.request()));
+                self.out
+                    .push_back(Output::Authorize(answer.offer.request()));
                 self.answering = Some(Answering::Child(Box::new(answer)));
             }
         }
@@ -82,19 +83,32 @@ impl IkeSa {
             return Err(Notify::error(NotifyType::InvalidSyntax));
         };
         let nonce_r = env.nonce();
-        Ok(ChildAnswer { offer, rekeys, nonce_i, nonce_r, peer_public, token: None })
+        Ok(ChildAnswer {
+            offer,
+            rekeys,
+            nonce_i,
+            nonce_r,
+            peer_public,
+            token: None,
+        })
     }
 
     /// The pair that REKEY_SA names by the peer's inbound SPI, if it can be rekeyed now.
     fn rekeyed_child(&self, notify: &Notify) -> Result<u32, Notify> {
         let spi_out = <[u8; 4]>::try_from(notify.spi.as_slice()).map(u32::from_be_bytes);
-        let child = spi_out.ok().and_then(|s| self.children.iter().find(|c| c.spi_out == s));
+        let child = spi_out
+            .ok()
+            .and_then(|s| self.children.iter().find(|c| c.spi_out == s));
         match child.map(|c| (c.state, c.spi_in)) {
             Some((ChildState::Installed, spi_in)) => Ok(spi_in),
             Some(_) => Err(Notify::error(NotifyType::TemporaryFailure)),
             None => {
                 let kind = NotifyType::ChildSaNotFound;
-                Err(Notify { kind, data: Vec::new(), ..notify.clone() })
+                Err(Notify {
+                    kind,
+                    data: Vec::new(),
+                    ..notify.clone()
+                })
             }
         }
     }
@@ -105,7 +119,10 @@ impl IkeSa {
             (Some(method), Some(peer_public)) => {
                 let token = self.token();
                 answer.token = Some(token);
-                let work = KeRequest::Respond { method, peer_public };
+                let work = KeRequest::Respond {
+                    method,
+                    peer_public,
+                };
                 self.out.push_back(Output::Ask(token, work));
                 self.answering = Some(Answering::Child(Box::new(answer)));
             }
@@ -137,7 +154,13 @@ impl IkeSa {
         answer: ChildAnswer,
         key: Option<(Vec<u8>, hawser_crypto::SharedSecret)>,
     ) {
-        let ChildAnswer { offer, rekeys, nonce_i, nonce_r, .. } = answer;
+        let ChildAnswer {
+            offer,
+            rekeys,
+            nonce_i,
+            nonce_r,
+            ..
+        } = answer;
         let lineage = rekeys.map_or(Lineage::Initial, |spi| Lineage::Rekey(u64::from(spi)));
         let shared = key.as_ref().map(|(_, shared)| &**shared);
         let nonces = (nonce_i.as_slice(), nonce_r.as_slice());
@@ -148,10 +171,13 @@ impl IkeSa {
         let [sa, ts_i, ts_r] = answer_payloads(&offer, spi_in);
         let mut payloads = vec![sa, Payload::Nonce(nonce_r.clone())];
         if let (Some((public, _)), Some(method)) = (key, offer.selected.suite.ke) {
-            payloads.push(Payload::Ke(KePayload { group: ke_group(method), data: public }));
+            payloads.push(Payload::Ke(KePayload {
+                group: ke_group(method),
+                data: public,
+            }));
         }
         payloads.extend([ts_i, ts_r]);
-        self.respond(env, ExchangeType::CreateChildSa, payloads);
+        self.respond(env, ExchangeType::CreateChildSa, &payloads);
         if let Some(old) = rekeys {
             self.replaced_by_peer(env, old, spi_in, nonce_i.min(nonce_r));
         }
@@ -163,8 +189,13 @@ impl IkeSa {
         if let Some(Exchange::Child(ours)) = &mut self.exchange
             && ours.rekeys == Some(old)
         {
-            ours.collision = Some(ChildCollision { spi_in: new, lowest_nonce });
-            self.out.push_back(Output::Event(Event::Collision { case: "rekey child, both" }));
+            ours.collision = Some(ChildCollision {
+                spi_in: new,
+                lowest_nonce,
+            });
+            self.out.push_back(Output::Event(Event::Collision {
+                case: "rekey child, both",
+            }));
         }
         if let Some(child) = self.child_mut(old) {
             child.state = ChildState::Rekeyed;
@@ -183,9 +214,10 @@ fn wanted_key_exchange(offer: &ChildOffer, request: &Message) -> Result<Option<V
     let group = ke_group(method);
     match request.ke() {
         Some(ke) if ke.group == group => Ok(Some(ke.data.clone())),
-        Some(_) => {
-            Err(Notify::status(NotifyType::InvalidKePayload, group.to_be_bytes().to_vec()))
-        }
+        Some(_) => Err(Notify::status(
+            NotifyType::InvalidKePayload,
+            group.to_be_bytes().to_vec(),
+        )),
         None => Err(Notify::error(NotifyType::InvalidSyntax)),
     }
 }

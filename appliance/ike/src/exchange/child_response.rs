@@ -11,7 +11,7 @@ use crate::message::Message;
 use crate::payload::{KePayload, Notify, Payload};
 use crate::registry::{ExchangeType, NotifyType, ProtocolId};
 use crate::select::{SelectedEsp, confirm_esp, esp_proposals_to_sa};
-use hawser_crypto::{KeyExchange, KePrivate};
+use hawser_crypto::{KePrivate, KeyExchange};
 use hawser_flight::{CloseCause, HandshakeFailure, Lineage, Role};
 use hawser_policy::TrafficSelector;
 use std::time::Duration;
@@ -62,15 +62,15 @@ pub(crate) struct ChildResponse {
 
 impl ChildExchange {
     fn task(&self) -> Task {
-        self.rekeys.map_or(Task::CreateChild(self.child), Task::RekeyChild)
+        self.rekeys
+            .map_or(Task::CreateChild(self.child), Task::RekeyChild)
     }
 }
 
 impl IkeSa {
     pub(crate) fn begin_child_rekey(&mut self, env: &mut Env<'_>, spi_in: u32) {
-        let installed = |c: &&crate::child_sa::ChildSa| {
-            c.spi_in == spi_in && c.state == ChildState::Installed
-        };
+        let installed =
+            |c: &&crate::child_sa::ChildSa| c.spi_in == spi_in && c.state == ChildState::Installed;
         if let Some(child) = self.children.iter().find(installed).map(|c| c.child) {
             self.begin_child(env, child, Some(spi_in));
         }
@@ -80,7 +80,10 @@ impl IkeSa {
         let Some(settings) = self.template.children.get(child) else {
             return;
         };
-        let method = settings.proposals.first().and_then(|p| p.ke.first().copied());
+        let method = settings
+            .proposals
+            .first()
+            .and_then(|p| p.ke.first().copied());
         self.begin_child_with(env, child, rekeys, method);
     }
 
@@ -106,7 +109,8 @@ impl IkeSa {
             Some(method) => {
                 let token = self.token();
                 exchange.token = Some(token);
-                self.out.push_back(Output::Ask(token, KeRequest::Generate(method)));
+                self.out
+                    .push_back(Output::Ask(token, KeRequest::Generate(method)));
                 self.exchange = Some(Exchange::Child(exchange));
             }
             None => self.send_child_request(env, exchange, None),
@@ -122,13 +126,21 @@ impl IkeSa {
         let Some(settings) = self.template.children.get(exchange.child) else {
             return;
         };
-        let old = self.children.iter().find(|c| Some(c.spi_in) == exchange.rekeys);
+        let old = self
+            .children
+            .iter()
+            .find(|c| Some(c.spi_in) == exchange.rekeys);
         let mut payloads = Vec::new();
         if let Some(old) = old {
             // REKEY_SA names the SPI that we would receive on (RFC 7296 1.3.3).
             let spi = old.spi_in.to_be_bytes().to_vec();
             let (protocol, kind) = (ProtocolId::Esp, NotifyType::RekeySa);
-            payloads.push(Payload::Notify(Notify { protocol, spi, kind, data: Vec::new() }));
+            payloads.push(Payload::Notify(Notify {
+                protocol,
+                spi,
+                kind,
+                data: Vec::new(),
+            }));
         }
         let (local, remote) = old.map_or_else(
             || (settings.local.clone(), settings.remote.clone()),
@@ -138,7 +150,10 @@ impl IkeSa {
         let sa = esp_proposals_to_sa(&settings.proposals, exchange.spi_in, with_ke);
         payloads.extend([Payload::Sa(sa), Payload::Nonce(exchange.nonce.clone())]);
         if let (Some(method), Some(data)) = (exchange.method, public) {
-            payloads.push(Payload::Ke(KePayload { group: ke_group(method), data }));
+            payloads.push(Payload::Ke(KePayload {
+                group: ke_group(method),
+                data,
+            }));
         }
         payloads.extend([Payload::TsI(local), Payload::TsR(remote)]);
         let schedule = self.backoff();
@@ -163,14 +178,16 @@ impl IkeSa {
                 exchange.token = None;
                 self.send_child_request(env, exchange, Some(public));
             }
-            KeAnswer::Agreed(Ok(shared)) => self.finish_child(env, *exchange, Some(&shared)),
+            KeAnswer::Agreed(Ok(shared)) => self.finish_child(env, &exchange, Some(&shared)),
             _ => self.child_failed(env, &exchange, HandshakeFailure::KeyExchangeFailed),
         }
     }
 
     /// The peer may have rekeyed or deleted it while our key pair was made.
     fn can_rekey(&self, spi_in: u32) -> bool {
-        self.children.iter().any(|c| c.spi_in == spi_in && c.state == ChildState::Installed)
+        self.children
+            .iter()
+            .any(|c| c.spi_in == spi_in && c.state == ChildState::Installed)
     }
 
     pub(crate) fn child_response(
@@ -183,16 +200,22 @@ impl IkeSa {
         if let Some(error) = error_of(response) {
             return self.child_refused(env, &exchange, response, error);
         }
-        let Some(answer) = self.read_child_response(&exchange, response).filter(|_| valid) else {
+        let Some(answer) = self
+            .read_child_response(&exchange, response)
+            .filter(|_| valid)
+        else {
             return self.child_failed(env, &exchange, HandshakeFailure::InvalidMessage);
         };
         exchange.answer = Some(answer);
         match (exchange.method, exchange.private.take(), response.ke()) {
-            (None, ..) => self.finish_child(env, *exchange, None),
+            (None, ..) => self.finish_child(env, &exchange, None),
             (Some(method), Some(private), Some(ke)) if ke.group == ke_group(method) => {
                 let token = self.token();
                 exchange.token = Some(token);
-                let work = KeRequest::Agree { private, peer_public: ke.data.clone() };
+                let work = KeRequest::Agree {
+                    private,
+                    peer_public: ke.data.clone(),
+                };
                 self.out.push_back(Output::Ask(token, work));
                 self.exchange = Some(Exchange::Child(exchange));
             }
@@ -208,33 +231,37 @@ impl IkeSa {
         let settings = self.template.children.get(exchange.child)?;
         let with_ke = exchange.method.is_some();
         let confirmed = confirm_esp(response.sa()?, &settings.proposals, with_ke)?;
-        let old = self.children.iter().find(|c| Some(c.spi_in) == exchange.rekeys);
-        let (local, remote) = old
-            .map_or((&settings.local, &settings.remote), |old| (&old.local, &old.remote));
+        let old = self
+            .children
+            .iter()
+            .find(|c| Some(c.spi_in) == exchange.rekeys);
+        let (local, remote) = old.map_or((&settings.local, &settings.remote), |old| {
+            (&old.local, &old.remote)
+        });
         let local = TrafficSelector::narrow(response.ts_i()?, local);
         let remote = TrafficSelector::narrow(response.ts_r()?, remote);
         if local.is_empty() || remote.is_empty() {
             return None;
         }
         let nonce = response.nonce()?.to_vec();
-        Some(ChildResponse { confirmed, nonce, local, remote })
+        Some(ChildResponse {
+            confirmed,
+            nonce,
+            local,
+            remote,
+        })
     }
 
-    fn finish_child(
-        &mut self,
-        env: &mut Env<'_>,
-        exchange: ChildExchange,
-        shared: Option<&[u8]>,
-    ) {
+    fn finish_child(&mut self, env: &mut Env<'_>, exchange: &ChildExchange, shared: Option<&[u8]>) {
         let Some(answer) = &exchange.answer else {
-            return self.child_failed(env, &exchange, HandshakeFailure::Internal);
+            return self.child_failed(env, exchange, HandshakeFailure::Internal);
         };
         let suite = answer.confirmed.suite;
         let (nonce_i, nonce_r) = (&exchange.nonce, &answer.nonce);
         let Ok(keys) = ChildKeys::derive(&self.keys, &suite, shared, nonce_i, nonce_r) else {
-            return self.child_failed(env, &exchange, HandshakeFailure::Internal);
+            return self.child_failed(env, exchange, HandshakeFailure::Internal);
         };
-        let wins = self.wins_collision(&exchange, nonce_i.min(nonce_r));
+        let wins = self.wins_collision(exchange, nonce_i.min(nonce_r));
         let parts = ChildParts {
             spi_in: exchange.spi_in,
             spi_out: answer.confirmed.spi,
@@ -244,14 +271,19 @@ impl IkeSa {
             remote: answer.remote.clone(),
             keys,
             role: Role::Initiator,
-            lineage: exchange.rekeys.map_or(Lineage::Initial, |s| Lineage::Rekey(u64::from(s))),
+            lineage: exchange
+                .rekeys
+                .map_or(Lineage::Initial, |s| Lineage::Rekey(u64::from(s))),
             outbound: wins,
         };
         self.install(env, parts);
         if wins {
-            self.replace_child(env, &exchange);
+            self.replace_child(env, exchange);
         } else {
-            self.enqueue(Task::DeleteChild(exchange.spi_in, CloseCause::RekeyCollision));
+            self.enqueue(Task::DeleteChild(
+                exchange.spi_in,
+                CloseCause::RekeyCollision,
+            ));
         }
     }
 
@@ -265,7 +297,9 @@ impl IkeSa {
             _ => None,
         };
         let theirs = exchange.collision.as_ref().map(|c| &c.lowest_nonce);
-        theirs.or(under_way.as_ref()).is_none_or(|theirs| ours > theirs)
+        theirs
+            .or(under_way.as_ref())
+            .is_none_or(|theirs| ours > theirs)
     }
 
     /// Our new pair stands: the old one, and what the peer made beside it, go.
@@ -334,7 +368,11 @@ impl IkeSa {
         if self.child_mut(old).is_some() {
             self.children.retain(|c| c.spi_in != old);
             let (cause, linger) = (CloseCause::UnknownToPeer, Duration::ZERO);
-            self.out.push_back(Output::RemoveChild { spi_in: old, cause, linger });
+            self.out.push_back(Output::RemoveChild {
+                spi_in: old,
+                cause,
+                linger,
+            });
             self.enqueue(Task::CreateChild(exchange.child));
         }
     }

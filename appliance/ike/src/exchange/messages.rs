@@ -58,19 +58,22 @@ impl IkeSa {
         let (header, opened) = protect::open(datagram, &self.keys.inbound)?;
         let (first, body) = match opened {
             Opened::Whole { first, body } => (first, body),
-            Opened::Fragment { first, number, total, body } => {
-                match self.inbox.requests.add(number, total, first, body)? {
-                    Some(whole) => whole,
-                    None => return Ok(()),
-                }
-            }
+            Opened::Fragment {
+                first,
+                number,
+                total,
+                body,
+            } => match self.inbox.requests.add(number, total, first, body)? {
+                Some(whole) => whole,
+                None => return Ok(()),
+            },
         };
         self.authentic(env, path);
         self.inbox.answering = Some(path);
         self.inbox.requests = crate::fragment::Reassembly::default();
         match parse_chain(first, &body) {
-            Err(error) => self.respond(env, header.exchange, vec![Payload::Notify(error.notify())]),
-            Ok(payloads) => self.dispatch(env, Message { header, payloads }),
+            Err(error) => self.respond(env, header.exchange, &[Payload::Notify(error.notify())]),
+            Ok(payloads) => self.dispatch(env, &Message { header, payloads }),
         }
         Ok(())
     }
@@ -87,17 +90,17 @@ impl IkeSa {
         Err(MessageError::Retransmission)
     }
 
-    fn dispatch(&mut self, env: &mut Env<'_>, request: Message) {
+    fn dispatch(&mut self, env: &mut Env<'_>, request: &Message) {
         let exchange = request.header.exchange;
         if rules::check(exchange, false, &request.payloads).is_err() {
             return self.respond_error(env, exchange, NotifyType::InvalidSyntax);
         }
         match exchange {
-            ExchangeType::Informational => self.informational_request(env, &request),
+            ExchangeType::Informational => self.informational_request(env, request),
             ExchangeType::CreateChildSa if request.ts_i().is_some() => {
-                self.child_request(env, &request);
+                self.child_request(env, request);
             }
-            ExchangeType::CreateChildSa => self.ike_rekey_request(env, &request),
+            ExchangeType::CreateChildSa => self.ike_rekey_request(env, request),
             _ => self.respond_error(env, exchange, NotifyType::InvalidSyntax),
         }
     }
@@ -109,24 +112,31 @@ impl IkeSa {
         header: &Header,
         datagram: &mut Vec<u8>,
     ) -> Result<(), MessageError> {
-        let expected = self.outstanding.as_ref().map(|o| (o.message_id, o.exchange));
+        let expected = self
+            .outstanding
+            .as_ref()
+            .map(|o| (o.message_id, o.exchange));
         if expected != Some((header.message_id, header.exchange.to_u8())) {
             return Err(MessageError::BadMessageId);
         }
         let (header, opened) = protect::open(datagram, &self.keys.inbound)?;
         let (first, body) = match opened {
             Opened::Whole { first, body } => (first, body),
-            Opened::Fragment { first, number, total, body } => {
-                match self.inbox.responses.add(number, total, first, body)? {
-                    Some(whole) => whole,
-                    None => return Ok(()),
-                }
-            }
+            Opened::Fragment {
+                first,
+                number,
+                total,
+                body,
+            } => match self.inbox.responses.add(number, total, first, body)? {
+                Some(whole) => whole,
+                None => return Ok(()),
+            },
         };
         self.authentic(env, path);
         self.inbox.responses = crate::fragment::Reassembly::default();
         let outstanding = self.outstanding.take();
-        let payloads = parse_chain(first, &body).unwrap_or_else(|e| vec![Payload::Notify(e.notify())]);
+        let payloads =
+            parse_chain(first, &body).unwrap_or_else(|e| vec![Payload::Notify(e.notify())]);
         let response = Message { header, payloads };
         let valid = rules::check(response.header.exchange, true, &response.payloads).is_ok();
         match self.exchange.take() {
@@ -155,7 +165,9 @@ impl IkeSa {
         payloads: &[Payload],
         path: &Path,
     ) -> Vec<Vec<u8>> {
-        let limit = self.fragmentation.then(|| fragment_limit(self.template.fragment_size, path));
+        let limit = self
+            .fragmentation
+            .then(|| fragment_limit(self.template.fragment_size, path));
         let mut iv = iv_source(&mut self.iv, env.rng);
         protect::seal(header, payloads, &self.keys.outbound, &mut iv, limit)
     }
@@ -192,13 +204,13 @@ impl IkeSa {
         &mut self,
         env: &mut Env<'_>,
         exchange: ExchangeType,
-        payloads: Vec<Payload>,
+        payloads: &[Payload],
     ) {
         let path = self.inbox.answering.unwrap_or(self.path);
         let from_initiator = self.role == Role::Initiator;
         let message_id = self.inbox.next_id;
         let header = header(self.spis(), exchange, message_id, from_initiator, true);
-        let datagrams = self.seal(env, &header, &payloads, &path);
+        let datagrams = self.seal(env, &header, payloads, &path);
         for message in datagrams.iter().cloned() {
             self.out.push_back(Output::Transmit { path, message });
         }
@@ -211,11 +223,14 @@ impl IkeSa {
         exchange: ExchangeType,
         error: NotifyType,
     ) {
-        self.respond(env, exchange, vec![Payload::Notify(Notify::error(error))]);
+        self.respond(env, exchange, &[Payload::Notify(Notify::error(error))]);
     }
 }
 
 /// The first error notify of a response, if it is one.
 pub(crate) fn error_of(response: &Message) -> Option<NotifyType> {
-    response.notifies().map(|n| n.kind).find(NotifyType::is_error)
+    response
+        .notifies()
+        .map(|n| n.kind)
+        .find(NotifyType::is_error)
 }

@@ -43,7 +43,10 @@ pub enum Task {
 impl Task {
     /// Whether it is about Child SAs, and so moves with them to a successor.
     pub fn is_for_child(&self) -> bool {
-        matches!(self, Self::CreateChild(_) | Self::RekeyChild(_) | Self::DeleteChild(..))
+        matches!(
+            self,
+            Self::CreateChild(_) | Self::RekeyChild(_) | Self::DeleteChild(..)
+        )
     }
 }
 
@@ -130,7 +133,7 @@ impl IkeSa {
         } else if theirs {
             match self.answering.take() {
                 Some(Answering::Child(a)) => self.answer_child_with_key(env, *a, answer),
-                Some(Answering::RekeyIke(a)) => self.answer_ike_rekey(env, *a, answer),
+                Some(Answering::RekeyIke(a)) => self.answer_ike_rekey(env, &a, answer),
                 other => self.answering = other,
             }
         }

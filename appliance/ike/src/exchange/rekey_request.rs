@@ -37,7 +37,7 @@ impl IkeSa {
     pub(crate) fn ike_rekey_request(&mut self, env: &mut Env<'_>, request: &Message) {
         match self.judge_ike_rekey(env, request) {
             Err(notify) => {
-                self.respond(env, ExchangeType::CreateChildSa, vec![Payload::Notify(notify)]);
+                self.respond(env, ExchangeType::CreateChildSa, &[Payload::Notify(notify)]);
             }
             Ok((answer, work)) => {
                 self.out.push_back(Output::Ask(answer.token, work));
@@ -54,7 +54,8 @@ impl IkeSa {
         if self.is_changing_children() || self.state != SaState::Established {
             return Err(Notify::error(NotifyType::TemporaryFailure));
         }
-        let (Some(sa), Some(ke), Some(nonce)) = (request.sa(), request.ke(), request.nonce()) else {
+        let (Some(sa), Some(ke), Some(nonce)) = (request.sa(), request.ke(), request.nonce())
+        else {
             return Err(Notify::error(NotifyType::InvalidSyntax));
         };
         let ours = self.ike_proposals();
@@ -69,7 +70,10 @@ impl IkeSa {
             let data = group.to_be_bytes().to_vec();
             return Err(Notify::status(NotifyType::InvalidKePayload, data));
         }
-        let work = KeRequest::Respond { method: selected.suite.ke, peer_public: ke.data.clone() };
+        let work = KeRequest::Respond {
+            method: selected.suite.ke,
+            peer_public: ke.data.clone(),
+        };
         let answer = RekeyAnswer {
             spi_i,
             spi_r: env.spis.ike_spi(env.rng),
@@ -84,13 +88,13 @@ impl IkeSa {
     pub(crate) fn answer_ike_rekey(
         &mut self,
         env: &mut Env<'_>,
-        answer: RekeyAnswer,
+        answer: &RekeyAnswer,
         key: KeAnswer,
     ) {
         let made = match key {
-            KeAnswer::Responded(Ok((public, shared))) => {
-                self.successor_as_responder(env, &answer, &shared).map(|sa| (public, sa))
-            }
+            KeAnswer::Responded(Ok((public, shared))) => self
+                .successor_as_responder(env, answer, &shared)
+                .map(|sa| (public, sa)),
             _ => None,
         };
         let Some((public, successor)) = made else {
@@ -105,14 +109,22 @@ impl IkeSa {
         let payloads = vec![
             Payload::Sa(selected_ike_to_sa(&answer.selected, Some(answer.spi_r))),
             Payload::Nonce(answer.nonce_r.clone()),
-            Payload::Ke(KePayload { group, data: public }),
+            Payload::Ke(KePayload {
+                group,
+                data: public,
+            }),
         ];
-        self.respond(env, ExchangeType::CreateChildSa, payloads);
+        self.respond(env, ExchangeType::CreateChildSa, &payloads);
         match &mut self.exchange {
             Some(Exchange::RekeyIke(ours)) => {
                 let lowest_nonce = answer.lowest_nonce().clone();
-                ours.collision = Some(RekeyCollision { successor: local_spi, lowest_nonce });
-                self.out.push_back(Output::Event(Event::Collision { case: "rekey IKE SA, both" }));
+                ours.collision = Some(RekeyCollision {
+                    successor: local_spi,
+                    lowest_nonce,
+                });
+                self.out.push_back(Output::Event(Event::Collision {
+                    case: "rekey IKE SA, both",
+                }));
             }
             // Ours has won meanwhile: the peer deletes what it made.
             _ if self.state != SaState::Established => {}

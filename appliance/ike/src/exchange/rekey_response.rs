@@ -54,7 +54,8 @@ impl IkeSa {
 
     fn begin_ike_rekey_with(&mut self, env: &mut Env<'_>, method: KeyExchange) {
         let token = self.token();
-        self.out.push_back(Output::Ask(token, KeRequest::Generate(method)));
+        self.out
+            .push_back(Output::Ask(token, KeRequest::Generate(method)));
         self.exchange = Some(Exchange::RekeyIke(Box::new(RekeyExchange {
             method,
             private: None,
@@ -88,18 +89,16 @@ impl IkeSa {
         }
     }
 
-    fn send_ike_rekey(
-        &mut self,
-        env: &mut Env<'_>,
-        exchange: Box<RekeyExchange>,
-        public: Vec<u8>,
-    ) {
+    fn send_ike_rekey(&mut self, env: &mut Env<'_>, exchange: Box<RekeyExchange>, public: Vec<u8>) {
         let ours = self.ike_proposals();
         let group = ke_group(exchange.method);
         let payloads = [
             Payload::Sa(ike_proposals_to_sa(&ours, Some(exchange.spi_i))),
             Payload::Nonce(exchange.nonce.clone()),
-            Payload::Ke(KePayload { group, data: public }),
+            Payload::Ke(KePayload {
+                group,
+                data: public,
+            }),
         ];
         let schedule = self.backoff();
         self.send_request(env, ExchangeType::CreateChildSa, &payloads, schedule);
@@ -117,14 +116,19 @@ impl IkeSa {
             return self.ike_rekey_refused(env, &exchange, response, error);
         }
         let answer = self.read_rekey_response(response).filter(|_| valid);
-        let ke = response.ke().filter(|ke| ke.group == ke_group(exchange.method));
+        let ke = response
+            .ke()
+            .filter(|ke| ke.group == ke_group(exchange.method));
         let (Some(answer), Some(ke), Some(private)) = (answer, ke, exchange.private.take()) else {
             return self.ike_rekey_failed(env, &exchange, HandshakeFailure::InvalidMessage);
         };
         exchange.answer = Some(answer);
         let token = self.token();
         exchange.token = Some(token);
-        let work = KeRequest::Agree { private, peer_public: ke.data.clone() };
+        let work = KeRequest::Agree {
+            private,
+            peer_public: ke.data.clone(),
+        };
         self.out.push_back(Output::Ask(token, work));
         self.exchange = Some(Exchange::RekeyIke(exchange));
     }
@@ -134,7 +138,11 @@ impl IkeSa {
         let confirmed = confirm_ike(response.sa()?, &ours)?;
         let spi_r = confirmed.spi.filter(|spi| *spi != 0)?;
         let nonce = response.nonce()?.to_vec();
-        Some(RekeyResponse { suite: confirmed.suite, spi_r, nonce })
+        Some(RekeyResponse {
+            suite: confirmed.suite,
+            spi_r,
+            nonce,
+        })
     }
 
     fn finish_ike_rekey(&mut self, env: &mut Env<'_>, exchange: &RekeyExchange, shared: &[u8]) {

@@ -21,15 +21,21 @@ pub struct CookieJar {
 
 impl std::fmt::Debug for CookieJar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CookieJar").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("CookieJar")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
 impl CookieJar {
     /// With fresh secrets.
     pub fn new(now: Instant, rng: &mut dyn rand::CryptoRng) -> Self {
-        let mut jar =
-            Self { version: 0, current: [0; 32], previous: [0; 32], renew_at: now + SECRET_LIFETIME };
+        let mut jar = Self {
+            version: 0,
+            current: [0; 32],
+            previous: [0; 32],
+            renew_at: now + SECRET_LIFETIME,
+        };
         rng.fill_bytes(&mut jar.current);
         rng.fill_bytes(&mut jar.previous);
         jar
@@ -55,7 +61,9 @@ impl CookieJar {
             Some(v) if *v == self.version.wrapping_sub(1) => &self.previous,
             _ => return false,
         };
-        bake(cookie[0], secret, source, spi_i, nonce).ct_eq(cookie).into()
+        bake(cookie[0], secret, source, spi_i, nonce)
+            .ct_eq(cookie)
+            .into()
     }
 
     fn renew(&mut self, now: Instant, rng: &mut dyn rand::CryptoRng) {

@@ -1,6 +1,7 @@
 //! The initiator's half-open SA.
 
 use super::{fragment_limit, header, local_identity};
+use crate::algorithms::{ke_from_group, ke_group};
 use crate::auth::{SignedOctets, shared_key_mac, verify_shared_key_mac};
 use crate::child_sa::ChildParts;
 use crate::fragment::Reassembly;
@@ -14,10 +15,7 @@ use crate::nat::{self, NatState};
 use crate::payload::{AuthPayload, KePayload, Notify, Payload, parse_chain};
 use crate::protect::{self, Opened};
 use crate::registry::{AuthMethod, ExchangeType, NotifyType};
-use crate::algorithms::{ke_from_group, ke_group};
-use crate::select::{
-    IkeSuite, confirm_esp, confirm_ike, esp_proposals_to_sa, ike_proposals_to_sa,
-};
+use crate::select::{IkeSuite, confirm_esp, confirm_ike, esp_proposals_to_sa, ike_proposals_to_sa};
 use crate::window::{Due, Outstanding, Schedule};
 use hawser_crypto::{KePrivate, KeyExchange};
 use hawser_flight::{Event, HandshakeFailure, Lineage, MessageError, Path, Role};
@@ -112,13 +110,25 @@ impl Initiator {
         let method = *template.ike_proposals.first()?.ke.first()?;
         // Port 500 is the only one without the non-ESP marker (RFC 3948 2.2).
         let encapsulated = initiate.remote.port() != 500;
-        let local = if encapsulated { SocketAddr::new(local.ip(), nat_port) } else { local };
-        let remote_nat_port = if encapsulated { initiate.remote.port() } else { 4500 };
+        let local = if encapsulated {
+            SocketAddr::new(local.ip(), nat_port)
+        } else {
+            local
+        };
+        let remote_nat_port = if encapsulated {
+            initiate.remote.port()
+        } else {
+            4500
+        };
         let token = Token(1);
         let out = VecDeque::from([Output::Ask(token, KeRequest::Generate(method))]);
         Some(Self {
             template: Arc::clone(template),
-            path: Path { local, remote: initiate.remote, encapsulated },
+            path: Path {
+                local,
+                remote: initiate.remote,
+                encapsulated,
+            },
             initiate,
             nat_ports: (nat_port, remote_nat_port),
             force_encapsulation,
@@ -179,7 +189,10 @@ impl Initiator {
             Due::Again => {
                 let attempt = outstanding.attempt;
                 for message in outstanding.datagrams.clone() {
-                    self.out.push_back(Output::Transmit { path: self.path, message });
+                    self.out.push_back(Output::Transmit {
+                        path: self.path,
+                        message,
+                    });
                 }
                 self.out.push_back(Output::Retransmitted { attempt });
                 Step::Continue
@@ -225,7 +238,12 @@ impl Initiator {
         let header = header((self.spi_i, 0), ExchangeType::IkeSaInit, 0, true, false);
         self.init_request = Message { header, payloads }.encode_clear();
         self.state = State::AwaitInit;
-        self.send(env, ExchangeType::IkeSaInit, 0, vec![self.init_request.clone()]);
+        self.send(
+            env,
+            ExchangeType::IkeSaInit,
+            0,
+            vec![self.init_request.clone()],
+        );
     }
 
     fn send(
@@ -236,7 +254,10 @@ impl Initiator {
         datagrams: Vec<Vec<u8>>,
     ) {
         for message in datagrams.iter().cloned() {
-            self.out.push_back(Output::Transmit { path: self.path, message });
+            self.out.push_back(Output::Transmit {
+                path: self.path,
+                message,
+            });
         }
         let schedule = Schedule::Backoff(self.template.retransmission);
         let request = Outstanding::new(message_id, exchange.to_u8(), datagrams, schedule, env);
@@ -293,7 +314,8 @@ impl Initiator {
         if response.error().is_some() {
             return Err(MessageError::PayloadRules);
         }
-        self.accept_init(path, &response, datagram).ok_or(MessageError::PayloadRules)?;
+        self.accept_init(path, &response, datagram)
+            .ok_or(MessageError::PayloadRules)?;
         Ok(Step::Continue)
     }
 
@@ -309,7 +331,8 @@ impl Initiator {
                 self.token = Token(self.token.0 + 1);
                 self.state = State::Generating;
                 self.outstanding = None;
-                self.out.push_back(Output::Ask(self.token, KeRequest::Generate(method)));
+                self.out
+                    .push_back(Output::Ask(self.token, KeRequest::Generate(method)));
             }
         }
         Step::Continue
@@ -318,7 +341,9 @@ impl Initiator {
     fn accept_init(&mut self, path: Path, response: &Message, datagram: &[u8]) -> Option<()> {
         crate::rules::check(ExchangeType::IkeSaInit, true, &response.payloads).ok()?;
         let selected = confirm_ike(response.sa()?, &self.template.ike_proposals)?;
-        let ke = response.ke().filter(|ke| ke.group == ke_group(self.method))?;
+        let ke = response
+            .ke()
+            .filter(|ke| ke.group == ke_group(self.method))?;
         if selected.suite.ke != self.method || response.header.spi_r == 0 {
             return None;
         }
@@ -327,14 +352,22 @@ impl Initiator {
             spi_r: response.header.spi_r,
             nonce_r: response.nonce()?.to_vec(),
             nat: NatState::detect(response, &path, self.force_encapsulation),
-            fragmentation: response.notify(NotifyType::FragmentationSupported).is_some(),
+            fragmentation: response
+                .notify(NotifyType::FragmentationSupported)
+                .is_some(),
             datagram: datagram.to_vec(),
         };
         let peer_public = ke.data.clone();
         let private = self.private.take()?;
         self.outstanding = None;
         self.token = Token(self.token.0 + 1);
-        self.out.push_back(Output::Ask(self.token, KeRequest::Agree { private, peer_public }));
+        self.out.push_back(Output::Ask(
+            self.token,
+            KeRequest::Agree {
+                private,
+                peer_public,
+            },
+        ));
         self.state = State::Agreeing(Box::new(init));
         Some(())
     }
@@ -395,7 +428,10 @@ impl Initiator {
         let mut payloads = vec![
             Payload::IdI(local.clone()),
             Payload::IdR(self.initiate.remote_identity.clone()),
-            Payload::Auth(AuthPayload { method: AuthMethod::SharedKey, data }),
+            Payload::Auth(AuthPayload {
+                method: AuthMethod::SharedKey,
+                data,
+            }),
         ];
         if let Some(child) = self.template.children.first() {
             payloads.extend([
@@ -418,12 +454,15 @@ impl Initiator {
         let (header, opened) = protect::open(datagram, &auth.keys.inbound)?;
         let (first, body) = match opened {
             Opened::Whole { first, body } => (first, body),
-            Opened::Fragment { first, number, total, body } => {
-                match auth.reassembly.add(number, total, first, body)? {
-                    Some(whole) => whole,
-                    None => return Ok(Step::Continue),
-                }
-            }
+            Opened::Fragment {
+                first,
+                number,
+                total,
+                body,
+            } => match auth.reassembly.add(number, total, first, body)? {
+                Some(whole) => whole,
+                None => return Ok(Step::Continue),
+            },
         };
         let Ok(payloads) = parse_chain(first, &body) else {
             return Ok(self.fail(HandshakeFailure::InvalidMessage));
@@ -463,7 +502,14 @@ impl Initiator {
             return self.fail(HandshakeFailure::Internal);
         };
         self.outstanding = None;
-        let AuthState { init, keys, spi_in, local_identity, iv, .. } = *auth;
+        let AuthState {
+            init,
+            keys,
+            spi_in,
+            local_identity,
+            iv,
+            ..
+        } = *auth;
         let result = HandshakeResult {
             role: Role::Initiator,
             spi_i: self.spi_i,

@@ -31,7 +31,11 @@ pub fn header(
         major: 2,
         minor: 0,
         exchange,
-        flags: Flags { initiator: from_initiator, response, version: false },
+        flags: Flags {
+            initiator: from_initiator,
+            response,
+            version: false,
+        },
         message_id,
         length: 0,
     }
@@ -40,12 +44,18 @@ pub fn header(
 /// An unprotected IKE_SA_INIT response with one notify: an error, or a demand.
 pub fn init_notify(request: &Header, notify: Notify) -> Vec<u8> {
     let header = header((request.spi_i, 0), ExchangeType::IkeSaInit, 0, false, true);
-    Message { header, payloads: vec![Payload::Notify(notify)] }.encode_clear()
+    Message {
+        header,
+        payloads: vec![Payload::Notify(notify)],
+    }
+    .encode_clear()
 }
 
 /// The identity that we show: the template's, else our outer address.
 pub fn local_identity(configured: Option<&Identity>, path: &hawser_flight::Path) -> Identity {
-    configured.cloned().unwrap_or_else(|| Identity::from_ip(path.local.ip()))
+    configured
+        .cloned()
+        .unwrap_or_else(|| Identity::from_ip(path.local.ip()))
 }
 
 /// Largest IKE message, in octets, that goes out whole: what is left of `fragment_size` without

@@ -6,8 +6,8 @@ use crate::auth::{SignedOctets, verify_shared_key_mac};
 use crate::exchange::child_offer::{self, ChildOffer};
 use crate::fragment::Reassembly;
 use crate::ike_sa::{HandshakeResult, IkeSa};
-use crate::iv::iv_source;
 use crate::io::{AuthRequest, ChildRequest, Env, KeRequest};
+use crate::iv::iv_source;
 use crate::keymat::{SaKeys, Seeds, skeyseed};
 use crate::message::Message;
 use crate::nat::{self, NatState};
@@ -18,7 +18,7 @@ use crate::rules;
 use crate::select::{IkeSuite, SelectedIke, select_ike, selected_ike_to_sa};
 use hawser_crypto::{KeError, SharedSecret};
 use hawser_flight::{HandshakeFailure, MessageError, Path, Role};
-use hawser_policy::{Candidate, IkeProposal, Policy, PeerTemplate};
+use hawser_policy::{Candidate, IkeProposal, PeerTemplate, Policy};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -95,19 +95,26 @@ impl Responder {
     ) -> Result<(Self, KeRequest), InitRefusal> {
         rules::check(ExchangeType::IkeSaInit, false, &request.payloads)
             .map_err(InitRefusal::Silent)?;
-        let (Some(sa), Some(ke), Some(nonce)) = (request.sa(), request.ke(), request.nonce()) else {
+        let (Some(sa), Some(ke), Some(nonce)) = (request.sa(), request.ke(), request.nonce())
+        else {
             return Err(InitRefusal::Silent(MessageError::PayloadRules));
         };
         let Some(selected) = select_ike(sa, proposals, Some(ke.group)) else {
             let reply = init_notify(&request.header, Notify::error(NotifyType::NoProposalChosen));
-            return Err(InitRefusal::Reply(reply, HandshakeFailure::NoProposalChosen));
+            return Err(InitRefusal::Reply(
+                reply,
+                HandshakeFailure::NoProposalChosen,
+            ));
         };
         let group = ke_group(selected.suite.ke);
         if group != ke.group {
             let wanted = Notify::status(NotifyType::InvalidKePayload, group.to_be_bytes().to_vec());
             return Err(InitRefusal::Demand(init_notify(&request.header, wanted)));
         }
-        let work = KeRequest::Respond { method: selected.suite.ke, peer_public: ke.data.clone() };
+        let work = KeRequest::Respond {
+            method: selected.suite.ke,
+            peer_public: ke.data.clone(),
+        };
         let responder = Self {
             spi_i: request.header.spi_i,
             spi_r: env.spis.ike_spi(env.rng),
@@ -157,7 +164,10 @@ impl Responder {
     fn encode_response(&self, public: Vec<u8>) -> Vec<u8> {
         let mut payloads = vec![
             Payload::Sa(selected_ike_to_sa(&self.selected, None)),
-            Payload::Ke(KePayload { group: ke_group(self.selected.suite.ke), data: public }),
+            Payload::Ke(KePayload {
+                group: ke_group(self.selected.suite.ke),
+                data: public,
+            }),
             Payload::Nonce(self.nonce_r.clone()),
         ];
         let force = self.force_encapsulation;
@@ -214,13 +224,16 @@ impl Responder {
         }
         let (first, body) = match opened {
             Opened::Whole { first, body } => (first, body),
-            Opened::Fragment { first, number, total, body } => {
-                match reassembly.add(number, total, first, body) {
-                    Ok(Some(whole)) => whole,
-                    Ok(None) => return AuthOutcome::Incomplete,
-                    Err(reason) => return silent(reason),
-                }
-            }
+            Opened::Fragment {
+                first,
+                number,
+                total,
+                body,
+            } => match reassembly.add(number, total, first, body) {
+                Ok(Some(whole)) => whole,
+                Ok(None) => return AuthOutcome::Incomplete,
+                Err(reason) => return silent(reason),
+            },
         };
         self.judge(env, path, header, first, &body, policy)
     }
@@ -272,17 +285,23 @@ impl Responder {
             identity,
         };
         let suits = |c: &Candidate| self.suite_suits(policy.template(c.template));
-        let candidates = policy.pad.candidates(path.local.ip(), path.remote.ip(), identity);
-        candidates.into_iter().filter(suits).find(|c| {
-            verify_shared_key_mac(keys, Role::Initiator, &c.secret, &signed, &auth.data)
-        })
+        let candidates = policy
+            .pad
+            .candidates(path.local.ip(), path.remote.ip(), identity);
+        candidates
+            .into_iter()
+            .filter(suits)
+            .find(|c| verify_shared_key_mac(keys, Role::Initiator, &c.secret, &signed, &auth.data))
     }
 
     /// Whether the template allows the suite that the IKE policy of our address let through.
     fn suite_suits(&self, template: &PeerTemplate) -> bool {
         let suite = &self.selected.suite;
         template.ike_proposals.is_empty()
-            || template.ike_proposals.iter().any(|p| suite.is_allowed_by(p))
+            || template
+                .ike_proposals
+                .iter()
+                .any(|p| suite.is_allowed_by(p))
     }
 
     fn authenticated(
@@ -300,12 +319,16 @@ impl Responder {
         let Some(identity) = request.id_i().cloned() else {
             return AuthOutcome::Ignored(MessageError::PayloadRules, Vec::new());
         };
-        let child: Option<Result<ChildOffer, NotifyType>> =
-            request.sa().map(|_| child_offer::select(template, request, false));
+        let child: Option<Result<ChildOffer, NotifyType>> = request
+            .sa()
+            .map(|_| child_offer::select(template, request, false));
         let asked = AuthRequest {
             identity: identity.clone(),
             template: candidate.template,
-            child: child.as_ref().and_then(|c| c.as_ref().ok()).map(ChildOffer::request),
+            child: child
+                .as_ref()
+                .and_then(|c| c.as_ref().ok())
+                .map(ChildOffer::request),
             initial_contact: request.notify(NotifyType::InitialContact).is_some(),
         };
         let result = HandshakeResult {
@@ -344,7 +367,13 @@ impl Responder {
         let State::AwaitAuth(keys, _) = &self.state else {
             return AuthOutcome::Ignored(MessageError::BadExchange, Vec::new());
         };
-        let head = header((self.spi_i, self.spi_r), ExchangeType::IkeAuth, 1, false, true);
+        let head = header(
+            (self.spi_i, self.spi_r),
+            ExchangeType::IkeAuth,
+            1,
+            false,
+            true,
+        );
         // The only message of ours under these keys: the IV counter begins, and ends, with it.
         let mut counter = 0;
         let mut iv = iv_source(&mut counter, env.rng);

@@ -1,5 +1,6 @@
 //! A small world for shards: virtual time, a lossy network, NATs, a directory.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
+#![allow(dead_code, unreachable_pub, missing_docs)]
 
 use hawser_crypto::KePrivate;
 use hawser_esp::packet::Ecn;
@@ -103,7 +104,12 @@ impl World {
     pub fn add(&mut self, policy: Policy, shards: u8, nat: Option<Nat>) -> usize {
         let policy = Arc::new(policy);
         let make = |id: u8, seed: [u8; 32]| {
-            let config = ShardConfig { id: ShardId(id), shards, seed, policy: Arc::clone(&policy) };
+            let config = ShardConfig {
+                id: ShardId(id),
+                shards,
+                seed,
+                policy: Arc::clone(&policy),
+            };
             Shard::new(config, self.now)
         };
         let shards = (0..shards).map(|id| make(id, self.rng.random())).collect();
@@ -137,34 +143,55 @@ impl World {
             return;
         };
         self.next += 1;
-        self.flying.push(Reverse((self.now + LATENCY, self.next, to)));
-        self.datagrams.insert(self.next, (source, path.remote, payload));
+        self.flying
+            .push(Reverse((self.now + LATENCY, self.next, to)));
+        self.datagrams
+            .insert(self.next, (source, path.remote, payload));
     }
 
     /// Puts a datagram on the wire as if it came from `source`.
-    pub fn inject(&mut self, source: SocketAddr, to: usize, destination: SocketAddr, bytes: Vec<u8>) {
+    pub fn inject(
+        &mut self,
+        source: SocketAddr,
+        to: usize,
+        destination: SocketAddr,
+        bytes: Vec<u8>,
+    ) {
         self.next += 1;
         self.flying.push(Reverse((self.now, self.next, to)));
-        self.datagrams.insert(self.next, (source, destination, bytes));
+        self.datagrams
+            .insert(self.next, (source, destination, bytes));
     }
 
     fn find(&self, address: SocketAddr) -> Option<usize> {
         self.nodes.iter().position(|n| match &n.nat {
             Some(nat) => {
                 nat.outside == address.ip()
-                    && [500, 4500].iter().any(|p| nat.port + p % 1000 == address.port())
+                    && [500, 4500]
+                        .iter()
+                        .any(|p| nat.port + p % 1000 == address.port())
             }
             None => address.ip() == HQ.parse::<std::net::IpAddr>().unwrap(),
         })
     }
 
-    fn arrive(&mut self, to: usize, source: SocketAddr, destination: SocketAddr, mut bytes: Vec<u8>) {
+    fn arrive(
+        &mut self,
+        to: usize,
+        source: SocketAddr,
+        destination: SocketAddr,
+        mut bytes: Vec<u8>,
+    ) {
         if self.nodes[to].frozen {
             return;
         }
         let local = match &self.nodes[to].nat {
             Some(nat) => {
-                let port = if destination.port() - nat.port == 0 { 4000 } else { 500 };
+                let port = if destination.port() - nat.port == 0 {
+                    4000
+                } else {
+                    500
+                };
                 let port = if port == 500 && destination.port() == nat.port + 500 {
                     // Both 500 and 4500 map to +500: told apart by the sender's port.
                     if source.port() == 4500 { 4500 } else { 500 }
@@ -175,7 +202,11 @@ impl World {
             }
             None => destination,
         };
-        let path = Path { local, remote: source, encapsulated: local.port() == 4500 };
+        let path = Path {
+            local,
+            remote: source,
+            encapsulated: local.port() == 4500,
+        };
         let mut sink = Sink::default();
         let count = self.nodes[to].shards.len();
         // Any shard may receive it: steering is the engine's.
@@ -246,7 +277,10 @@ impl World {
                 self.nodes[node].shards[shard].answer(self.now, id, answer);
             }
             Output::Route(change) => {
-                let owners = self.nodes[node].routes.entry((change.tenant, change.net)).or_default();
+                let owners = self.nodes[node]
+                    .routes
+                    .entry((change.tenant, change.net))
+                    .or_default();
                 if change.install {
                     owners.push(change.owner);
                 } else {
@@ -266,15 +300,29 @@ impl World {
     fn answer(&mut self, node: usize, question: Question) -> Answer {
         match question {
             Question::KeyExchange(work) => Answer::KeyExchange(self.work(work)),
-            Question::Directory(DirectoryRequest::Locate { tenant, identity, endpoint, selectors }) => {
+            Question::Directory(DirectoryRequest::Locate {
+                tenant,
+                identity,
+                endpoint,
+                selectors,
+            }) => {
                 let overlaps = |c: &Claimed| {
-                    c.selectors.iter().any(|a| selectors.iter().any(|b| a.intersect(b).is_some()))
+                    c.selectors
+                        .iter()
+                        .any(|a| selectors.iter().any(|b| a.intersect(b).is_some()))
                 };
                 let mut found: Vec<Located> = Vec::new();
-                for c in self.nodes[node].directory.iter().filter(|c| c.tenant == tenant) {
+                for c in self.nodes[node]
+                    .directory
+                    .iter()
+                    .filter(|c| c.tenant == tenant)
+                {
                     let same = c.located.identity == identity;
                     if overlaps(c) || (same && c.located.endpoint == endpoint) {
-                        found.push(Located { overlaps: overlaps(c), ..c.located.clone() });
+                        found.push(Located {
+                            overlaps: overlaps(c),
+                            ..c.located.clone()
+                        });
                     }
                 }
                 let (same, others) = found.into_iter().partition(|l| l.identity == identity);
@@ -292,11 +340,24 @@ impl World {
                 let directory = &mut self.nodes[node].directory;
                 directory.retain(|c| c.located.device != device);
                 if !selectors.is_empty() {
-                    let located =
-                        Located { device, shard, identity, endpoint, overlaps: false, alive };
-                    directory.push(Claimed { located, tenant, selectors });
+                    let located = Located {
+                        device,
+                        shard,
+                        identity,
+                        endpoint,
+                        overlaps: false,
+                        alive,
+                    };
+                    directory.push(Claimed {
+                        located,
+                        tenant,
+                        selectors,
+                    });
                 }
-                Answer::Located { same: Vec::new(), others: Vec::new() }
+                Answer::Located {
+                    same: Vec::new(),
+                    others: Vec::new(),
+                }
             }
         }
     }
@@ -304,13 +365,19 @@ impl World {
     fn work(&mut self, work: KeRequest) -> KeAnswer {
         match work {
             KeRequest::Generate(method) => KeAnswer::Generated(method.generate(&mut self.rng)),
-            KeRequest::Agree { private, peer_public } => {
-                KeAnswer::Agreed(KePrivate::agree(private, &peer_public))
-            }
-            KeRequest::Respond { method, peer_public } => {
-                let made = method.generate(&mut self.rng).and_then(|(private, public)| {
-                    private.agree(&peer_public).map(|shared| (public, shared))
-                });
+            KeRequest::Agree {
+                private,
+                peer_public,
+            } => KeAnswer::Agreed(KePrivate::agree(private, &peer_public)),
+            KeRequest::Respond {
+                method,
+                peer_public,
+            } => {
+                let made = method
+                    .generate(&mut self.rng)
+                    .and_then(|(private, public)| {
+                        private.agree(&peer_public).map(|shared| (public, shared))
+                    });
                 KeAnswer::Responded(made)
             }
         }
@@ -327,7 +394,12 @@ impl World {
                 .filter(|n| !n.frozen)
                 .flat_map(|n| n.shards.iter().filter_map(Shard::next_timeout))
                 .min();
-            let Some(next) = [datagram, timer].into_iter().flatten().min().filter(|t| *t <= end) else {
+            let Some(next) = [datagram, timer]
+                .into_iter()
+                .flatten()
+                .min()
+                .filter(|t| *t <= end)
+            else {
                 self.now = end;
                 return;
             };
@@ -365,7 +437,15 @@ impl World {
     }
 
     /// Sends `count` packets each way, `every` apart, and says how many arrived at (a, b).
-    pub fn ping(&mut self, a: usize, b: usize, src: [u8; 4], dst: [u8; 4], count: usize, every: Duration) -> (usize, usize) {
+    pub fn ping(
+        &mut self,
+        a: usize,
+        b: usize,
+        src: [u8; 4],
+        dst: [u8; 4],
+        count: usize,
+        every: Duration,
+    ) -> (usize, usize) {
         self.nodes[a].delivered.clear();
         self.nodes[b].delivered.clear();
         for _ in 0..count {
@@ -461,7 +541,11 @@ fn policy(template: PeerTemplate, listen: &str, pad: Vec<PadEntry>) -> Policy {
             protected: Vec::new(),
         }],
         templates: vec![Arc::new(template)],
-        ike_policies: vec![IkePolicy { name: "p".into(), local: Vec::new(), proposals: ike }],
+        ike_policies: vec![IkePolicy {
+            name: "p".into(),
+            local: Vec::new(),
+            proposals: ike,
+        }],
         pad: Pad::new(pad),
     }
 }

@@ -12,7 +12,7 @@ use crate::headquarters::Headquarters;
 use crate::ping::{self, Ping};
 use crate::rig::{Branch, HQ_LAN, Rig};
 use crate::site::Site;
-use crate::strongswan::{SaCount, StrongSwan};
+use crate::strongswan::{Connection, SaCount, StrongSwan};
 
 /// `ikev2 dpd interval 20 on-demand`; retry 5 and 2 retries by default.
 const DPD_INTERVAL: Duration = Duration::from_secs(20);
@@ -45,11 +45,18 @@ struct Case {
 fn start(rig: &Rig) -> Result<Case> {
     let headquarters = Headquarters::start_case(rig)?;
     let branches = [rig.branch(1)?, rig.branch(2)?];
-    let strongswans = [start_branch(rig, &branches[0])?, start_branch(rig, &branches[1])?];
+    let strongswans = [
+        start_branch(rig, &branches[0])?,
+        start_branch(rig, &branches[1])?,
+    ];
     for strongswan in &strongswans {
         strongswan.initiate(HANDSHAKE)?;
     }
-    let case = Case { headquarters, branches, strongswans };
+    let case = Case {
+        headquarters,
+        branches,
+        strongswans,
+    };
     case.expect_pings(rig)?;
     Ok(case)
 }
@@ -58,15 +65,21 @@ fn start_branch(rig: &Rig, branch: &Branch) -> Result<StrongSwan> {
     let dir = rig.dir(&format!("branch{}", branch.number))?;
     let strongswan = StrongSwan::start(&branch.ns, &dir, &BRANCH_CHARON.map(str::to_owned))?;
     let connection = Site::default().at_branch(branch);
-    let connection = BRANCH_DPD.into_iter().fold(connection, |connection, line| connection.with(line));
-    strongswan.load(&[BRANCH_CHILD.into_iter().fold(connection, |connection, line| connection.with_child(line))])?;
+    let connection = BRANCH_DPD.into_iter().fold(connection, Connection::with);
+    strongswan.load(&[BRANCH_CHILD
+        .into_iter()
+        .fold(connection, Connection::with_child)])?;
     Ok(strongswan)
 }
 
 impl Case {
     fn expect_pings(&self, rig: &Rig) -> Result<()> {
         for branch in &self.branches {
-            ping::both_ways((&branch.ns, &branch.lan), (&rig.hq, HQ_LAN), Duration::from_secs(5))?;
+            ping::both_ways(
+                (&branch.ns, &branch.lan),
+                (&rig.hq, HQ_LAN),
+                Duration::from_secs(5),
+            )?;
         }
         Ok(())
     }
@@ -74,10 +87,20 @@ impl Case {
 
 fn two_branches(rig: &Rig) -> Result<()> {
     let case = start(rig)?;
-    ensure!(case.headquarters.count()? == SaCount { ike: 2, child: 2 }, "{:?}", case.headquarters.count()?);
+    ensure!(
+        case.headquarters.count()? == SaCount { ike: 2, child: 2 },
+        "{:?}",
+        case.headquarters.count()?
+    );
     // The second of the same name must not shoot the first: both live on, and pings are not lost.
     let pings = case.branches.each_ref().map(|branch| {
-        Ping::start(&rig.hq, HQ_LAN, &branch.lan, Duration::from_millis(50), rig.path())
+        Ping::start(
+            &rig.hq,
+            HQ_LAN,
+            &branch.lan,
+            Duration::from_millis(50),
+            rig.path(),
+        )
     });
     case.strongswans[1].reauthenticate(crate::site::TO_HQ)?;
     thread::sleep(Duration::from_secs(5));
@@ -97,7 +120,11 @@ fn nat_rebind(rig: &Rig) -> Result<()> {
         let start = Instant::now();
         let answered = ping::once(&branch.ns, &branch.lan, HQ_LAN);
         ping::once(&rig.hq, HQ_LAN, &branch.lan)?;
-        ensure!(start.elapsed() < Duration::from_secs(1), "moved after {:?}", start.elapsed());
+        ensure!(
+            start.elapsed() < Duration::from_secs(1),
+            "moved after {:?}",
+            start.elapsed()
+        );
         answered?;
         // Moves are rate-limited.
         thread::sleep(Duration::from_secs(3));
@@ -109,18 +136,38 @@ fn stopped_branch(rig: &Rig) -> Result<()> {
     let case = start(rig)?;
     let (stopped, other) = (&case.branches[1], &case.branches[0]);
     // On demand: only traffic towards the branch makes the headquarters ask.
-    let traffic = Ping::start(&rig.hq, HQ_LAN, &stopped.lan, Duration::from_secs(1), rig.path())?;
-    let living = Ping::start(&rig.hq, HQ_LAN, &other.lan, Duration::from_millis(100), rig.path())?;
+    let traffic = Ping::start(
+        &rig.hq,
+        HQ_LAN,
+        &stopped.lan,
+        Duration::from_secs(1),
+        rig.path(),
+    )?;
+    let living = Ping::start(
+        &rig.hq,
+        HQ_LAN,
+        &other.lan,
+        Duration::from_millis(100),
+        rig.path(),
+    )?;
     thread::sleep(Duration::from_secs(1));
     case.strongswans[1].signal(Signal::STOP)?;
     let expected = DPD_INTERVAL + DPD_RETRY * (DPD_RETRIES + 1);
-    let noticed = eventually("the headquarters gives the stopped branch up", expected + TOLERANCE, || {
-        Ok(case.headquarters.count()? == SaCount { ike: 1, child: 1 })
-    })?;
-    ensure!(noticed + TOLERANCE > expected, "given up after {noticed:?}, which is before the settings say so");
+    let noticed = eventually(
+        "the headquarters gives the stopped branch up",
+        expected + TOLERANCE,
+        || Ok(case.headquarters.count()? == SaCount { ike: 1, child: 1 }),
+    )?;
+    ensure!(
+        noticed + TOLERANCE > expected,
+        "given up after {noticed:?}, which is before the settings say so"
+    );
     case.strongswans[1].signal(Signal::CONT)?;
     ping::both_ways((&stopped.ns, &stopped.lan), (&rig.hq, HQ_LAN), COMEBACK)?;
-    ensure!(!traffic.stop()?.lost.is_empty(), "no ping was lost while the branch was stopped");
+    ensure!(
+        !traffic.stop()?.lost.is_empty(),
+        "no ping was lost while the branch was stopped"
+    );
     living.stop()?.expect_no_loss()?;
     case.expect_pings(rig)
 }

@@ -24,13 +24,24 @@ const CHARON: [&str; 2] = ["retransmit_timeout = 1.0", "retransmit_tries = 3"];
 type FromBranch = fn(&StrongSwan) -> Result<()>;
 
 pub fn scenarios() -> Vec<Scenario> {
-    let kinds: [(&str, FromBranch); 2] =
-        [("child", StrongSwan::rekey_child), ("ike", |strongswan| strongswan.rekey_ike(TO_HQ))];
-    kinds.map(|(name, from_branch)| scenario(format!("collision::{name}"), move |rig| collide(rig, from_branch))).into()
+    let kinds: [(&str, FromBranch); 2] = [
+        ("child", StrongSwan::rekey_child),
+        ("ike", |strongswan| strongswan.rekey_ike(TO_HQ)),
+    ];
+    kinds
+        .map(|(name, from_branch)| {
+            scenario(format!("collision::{name}"), move |rig| {
+                collide(rig, from_branch)
+            })
+        })
+        .into()
 }
 
 fn collide(rig: &Rig, from_branch: FromBranch) -> Result<()> {
-    let site = Site { charon: CHARON.map(str::to_owned).into(), ..Site::strong() };
+    let site = Site {
+        charon: CHARON.map(str::to_owned).into(),
+        ..Site::strong()
+    };
     let branch = rig.branch(1)?;
     let _delay = Delay::start(rig, &branch, DELAY)?;
     let (headquarters, strongswan) = connect(rig, &site, &branch)?;
@@ -39,10 +50,14 @@ fn collide(rig: &Rig, from_branch: FromBranch) -> Result<()> {
             let hq = scope.spawn(|| headquarters.rekey(&branch));
             // A command may find its SA just replaced by the other end's; what counts is what remains.
             let refused = from_branch(&strongswan).err();
-            hq.join().map_err(|_| anyhow!("a thread panicked")).map(|hq| (hq.err(), refused))
+            hq.join()
+                .map_err(|_| anyhow!("a thread panicked"))
+                .map(|hq| (hq.err(), refused))
         })?;
         if let (Some(hq), Some(branch)) = both {
-            return Err(hq.context(branch).context(format!("neither end could rekey in round {round}")));
+            return Err(hq
+                .context(branch)
+                .context(format!("neither end could rekey in round {round}")));
         }
         thread::sleep(PAUSE);
     }

@@ -11,11 +11,20 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 fn asked(rig: &Rig) -> Result<()> {
-    let site = Site { cookies: true, ..Site::strong() };
+    let site = Site {
+        cookies: true,
+        ..Site::strong()
+    };
     let branch = rig.branch(1)?;
     let (_headquarters, strongswan) = connect(rig, &site, &branch)?;
     let log = strongswan.log();
-    ensure!(log.contains("parsed IKE_SA_INIT response 0 [ N(COOKIE) ]"), "no cookie was asked for");
-    ensure!(log.contains("generating IKE_SA_INIT request 0 [ N(COOKIE) "), "no cookie was returned");
+    ensure!(
+        log.contains("parsed IKE_SA_INIT response 0 [ N(COOKIE) ]"),
+        "no cookie was asked for"
+    );
+    ensure!(
+        log.contains("generating IKE_SA_INIT request 0 [ N(COOKIE) "),
+        "no cookie was returned"
+    );
     Ok(())
 }

@@ -24,7 +24,10 @@ const PORTS: [u16; 2] = [500, 4500];
 const STRANGER: &str = "203.0.113.99";
 
 pub fn scenarios() -> Vec<Scenario> {
-    vec![scenario("hostile::datagrams-beside-a-tunnel", beside_a_tunnel)]
+    vec![scenario(
+        "hostile::datagrams-beside-a-tunnel",
+        beside_a_tunnel,
+    )]
 }
 
 fn beside_a_tunnel(rig: &Rig) -> Result<()> {
@@ -36,16 +39,31 @@ fn beside_a_tunnel(rig: &Rig) -> Result<()> {
     expect_pings(rig, &site, &branch)?;
     strongswan.rekey_ike(TO_HQ)?;
     expect_pings(rig, &site, &branch)?;
-    let captured: Vec<Datagram> = capture.stop()?.into_iter().filter(|one| one.to.ip().to_string() == HQ).collect();
-    ensure!(captured.len() > 8, "only {} datagrams captured", captured.len());
+    let captured: Vec<Datagram> = capture
+        .stop()?
+        .into_iter()
+        .filter(|one| one.to.ip().to_string() == HQ)
+        .collect();
+    ensure!(
+        captured.len() > 8,
+        "only {} datagrams captured",
+        captured.len()
+    );
 
-    let attack = Attack { sender: RawSender::new(&rig.inet)?, captured, chance: Chance(1) };
+    let attack = Attack {
+        sender: RawSender::new(&rig.inet)?,
+        captured,
+        chance: Chance(1),
+    };
     let (hq, lan) = inner(&site, &branch);
     let ping = Ping::start(&rig.hq, hq, lan, Duration::from_millis(50), rig.path())?;
     let before = resident(&headquarters)?;
     attack.perform()?;
     let after = resident(&headquarters)?;
-    ensure!(after < before + GROWTH_KIB, "grew from {before} to {after} KiB");
+    ensure!(
+        after < before + GROWTH_KIB,
+        "grew from {before} to {after} KiB"
+    );
     ping.stop()?.expect_no_loss()?;
     expect_one_each(&headquarters, &strongswan, HALF_OPEN)?;
     expect_pings(rig, &site, &branch)?;
@@ -81,7 +99,8 @@ impl Attack {
             // From where it came, and from elsewhere.
             self.sender.send(from, to, &payload)?;
             self.sender.send(stranger, to, &payload)?;
-            self.sender.send(from, to, &payload[..self.chance.below(payload.len())])?;
+            self.sender
+                .send(from, to, &payload[..self.chance.below(payload.len())])?;
             let mutated = self.mutate(&payload);
             self.sender.send(from, to, &mutated)?;
             self.sender.send(stranger, to, &mutated)?;

@@ -8,7 +8,10 @@ use crate::rig::Rig;
 use crate::site::{Site, TO_HQ};
 
 pub fn scenarios() -> Vec<Scenario> {
-    let inside = Site { hq: Site::default().hq, ..Site::v6() };
+    let inside = Site {
+        hq: Site::default().hq,
+        ..Site::v6()
+    };
     vec![
         scenario("ipv6::outside-and-inside", |rig| tunnel(rig, &Site::v6())),
         scenario("ipv6::inside-over-ipv4", move |rig| tunnel(rig, &inside)),
@@ -21,7 +24,9 @@ fn tunnel(rig: &Rig, site: &Site) -> Result<()> {
     strongswan.rekey_child()?;
     expect_pings(rig, site, &branch)?;
     strongswan.rekey_ike(TO_HQ)?;
-    eventually("the headquarters rekeys", super::HANDSHAKE, || headquarters.rekey(&branch).map(|()| true))?;
+    eventually("the headquarters rekeys", super::HANDSHAKE, || {
+        headquarters.rekey(&branch).map(|()| true)
+    })?;
     expect_pings(rig, site, &branch)?;
     expect_one_each(&headquarters, &strongswan, super::HANDSHAKE)
 }

@@ -13,10 +13,15 @@ use crate::site::{Site, TO_HQ};
 /// Retransmissions take their time.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// charon retransmits every second, so that it also gives up a lost answer to a DELETE soon.
-const CHARON: [&str; 3] = ["retransmit_timeout = 1.0", "retransmit_base = 1.0", "retransmit_tries = 20"];
+const CHARON: [&str; 3] = [
+    "retransmit_timeout = 1.0",
+    "retransmit_base = 1.0",
+    "retransmit_tries = 20",
+];
 
 /// The same for Hawser.
-const RETRANSMISSION: &str = "retransmission = { initial = \"1s\", backoff_percent = 100, tries = 20 }";
+const RETRANSMISSION: &str =
+    "retransmission = { initial = \"1s\", backoff_percent = 100, tries = 20 }";
 /// Each kind from either end.
 const REKEYS: [Rekey; 3] = [
     |_, strongswan, _| strongswan.rekey_child(),
@@ -25,11 +30,21 @@ const REKEYS: [Rekey; 3] = [
 ];
 
 pub fn scenarios() -> Vec<Scenario> {
-    [20, 30].map(|percent| scenario(format!("loss::{percent}-percent"), move |rig| lossy(rig, percent))).into()
+    [20, 30]
+        .map(|percent| {
+            scenario(format!("loss::{percent}-percent"), move |rig| {
+                lossy(rig, percent)
+            })
+        })
+        .into()
 }
 
 fn lossy(rig: &Rig, percent: u32) -> Result<()> {
-    let site = Site { charon: CHARON.map(str::to_owned).into(), template: RETRANSMISSION, ..Site::strong() };
+    let site = Site {
+        charon: CHARON.map(str::to_owned).into(),
+        template: RETRANSMISSION,
+        ..Site::strong()
+    };
     let branch = rig.branch(1)?;
     branch.nat.loss(percent)?;
     let headquarters = Headquarters::start(rig, &site)?;
@@ -39,7 +54,9 @@ fn lossy(rig: &Rig, percent: u32) -> Result<()> {
         for rekey in REKEYS {
             let before = strongswan.spis()?;
             rekey(&headquarters, &strongswan, &branch)?;
-            eventually("the rekeyed SA", PATIENCE, || Ok(strongswan.spis()? != before))?;
+            eventually("the rekeyed SA", PATIENCE, || {
+                Ok(strongswan.spis()? != before)
+            })?;
             expect_one_each(&headquarters, &strongswan, PATIENCE)?;
         }
     }

@@ -39,10 +39,16 @@ fn prometheus(rig: &Rig) -> Result<()> {
     let dashboards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/grafana");
     let mut panels = 0;
     for path in dashboards_below(&dashboards)? {
-        let dashboard: Value = serde_json::from_slice(&fs::read(&path)?).with_context(|| path.display().to_string())?;
-        panels += answered_panels(&rig.hq, &dashboard["panels"]).with_context(|| path.display().to_string())?;
+        let dashboard: Value = serde_json::from_slice(&fs::read(&path)?)
+            .with_context(|| path.display().to_string())?;
+        panels += answered_panels(&rig.hq, &dashboard["panels"])
+            .with_context(|| path.display().to_string())?;
     }
-    ensure!(panels > 0, "no panel with a query below {}", dashboards.display());
+    ensure!(
+        panels > 0,
+        "no panel with a query below {}",
+        dashboards.display()
+    );
     Ok(())
 }
 
@@ -52,10 +58,17 @@ fn answered_panels(ns: &Namespace, panels: &Value) -> Result<usize> {
     for panel in panels.as_array().into_iter().flatten() {
         queries += answered_panels(ns, &panel["panels"])?;
         for target in panel["targets"].as_array().into_iter().flatten() {
-            let expression = target["expr"].as_str().with_context(|| format!("a target without expr in {}", panel["title"]))?;
-            let answer = query(ns, expression).with_context(|| format!("panel {}: {expression}", panel["title"]))?;
+            let expression = target["expr"]
+                .as_str()
+                .with_context(|| format!("a target without expr in {}", panel["title"]))?;
+            let answer = query(ns, expression)
+                .with_context(|| format!("panel {}: {expression}", panel["title"]))?;
             let series = answer["data"]["result"].as_array().map_or(0, Vec::len);
-            ensure!(answer["status"] == "success" && series > 0, "panel {}: {expression}: {answer}", panel["title"]);
+            ensure!(
+                answer["status"] == "success" && series > 0,
+                "panel {}: {expression}: {answer}",
+                panel["title"]
+            );
             queries += 1;
         }
     }
@@ -64,10 +77,18 @@ fn answered_panels(ns: &Namespace, panels: &Value) -> Result<usize> {
 
 /// Asks as Grafana would, its variables filled in.
 fn query(ns: &Namespace, expression: &str) -> Result<Value> {
-    let filled = expression.replace("$__rate_interval", "10s").replace("$__interval", "10s").replace("$__range", "1m");
+    let filled = expression
+        .replace("$__rate_interval", "10s")
+        .replace("$__interval", "10s")
+        .replace("$__range", "1m");
     let filled = regex_variables(&filled);
     let encoded: String = filled.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    serde_json::from_str(&get(ns, PROMETHEUS, &format!("/api/v1/query?query={encoded}"))?).context("Prometheus' answer")
+    serde_json::from_str(&get(
+        ns,
+        PROMETHEUS,
+        &format!("/api/v1/query?query={encoded}"),
+    )?)
+    .context("Prometheus' answer")
 }
 
 /// Grafana's own variables (`$tenant`, `${tenant}`) stand in regular expressions: all of them.
@@ -75,7 +96,9 @@ fn regex_variables(expression: &str) -> String {
     let mut parts = expression.split('$');
     let mut filled = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let rest = part.trim_start_matches('{').trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+        let rest = part
+            .trim_start_matches('{')
+            .trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
         filled += ".*";
         filled += rest.strip_prefix('}').unwrap_or(rest);
     }
@@ -88,7 +111,10 @@ fn dashboards_below(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
         let path = entry?.path();
         if path.is_dir() {
             found.extend(dashboards_below(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "json") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             found.push(path);
         }
     }
@@ -97,13 +123,20 @@ fn dashboards_below(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
 
 /// The body of an HTTP/1.0 answer.
 fn get(ns: &Namespace, address: &str, target: &str) -> Result<String> {
-    let mut stream = ns.enter(|| TcpStream::connect(address).with_context(|| format!("connecting to {address}")))?;
+    let mut stream = ns.enter(|| {
+        TcpStream::connect(address).with_context(|| format!("connecting to {address}"))
+    })?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     write!(stream, "GET {target} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
-    ensure!(head.lines().next().is_some_and(|line| line.contains(" 200 ")), "{target}: {answer}");
+    ensure!(
+        head.lines()
+            .next()
+            .is_some_and(|line| line.contains(" 200 ")),
+        "{target}: {answer}"
+    );
     Ok(body.to_owned())
 }
 
@@ -123,10 +156,15 @@ impl Prometheus {
         )?;
         let mut command = rig.hq.command("prometheus");
         command.arg(format!("--config.file={}", config.display()));
-        command.arg(format!("--storage.tsdb.path={}", dir.join("data").display()));
+        command.arg(format!(
+            "--storage.tsdb.path={}",
+            dir.join("data").display()
+        ));
         command.arg(format!("--web.listen-address={PROMETHEUS}"));
         let prometheus = Self(rig.hq.spawn(&mut command, &dir.join("prometheus.log"))?);
-        eventually("Prometheus is ready", Duration::from_secs(20), || get(&rig.hq, PROMETHEUS, "/-/ready").map(|_| true))?;
+        eventually("Prometheus is ready", Duration::from_secs(20), || {
+            get(&rig.hq, PROMETHEUS, "/-/ready").map(|_| true)
+        })?;
         Ok(prometheus)
     }
 }

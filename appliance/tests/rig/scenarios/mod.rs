@@ -9,6 +9,9 @@ mod ipv6;
 mod loss;
 mod metrics;
 mod mtu;
+mod native;
+mod negotiation;
+mod openiked;
 mod overlap;
 mod recording;
 mod rekey;
@@ -30,12 +33,15 @@ use crate::strongswan::{SaCount, StrongSwan};
 /// Time for a handshake on a machine that runs several scenarios.
 const HANDSHAKE: Duration = Duration::from_secs(15);
 
+/// What a scenario does on a fresh rig.
+type Run = dyn Fn(&Rig) -> Result<()> + Send;
+
 /// One trial.
 pub struct Scenario {
     /// Its name, `file::case`.
     pub name: String,
-    /// What it does on a fresh rig.
-    pub run: Box<dyn Fn(&Rig) -> Result<()> + Send>,
+    /// What it does.
+    pub run: Box<Run>,
     /// It says nothing with strongSwan in place of Hawser.
     pub hawser_only: bool,
 }
@@ -62,6 +68,9 @@ pub fn all() -> Vec<Scenario> {
         loss::scenarios(),
         metrics::scenarios(),
         mtu::scenarios(),
+        native::scenarios(),
+        negotiation::scenarios(),
+        openiked::scenarios(),
         overlap::scenarios(),
         recording::scenarios(),
         rekey::scenarios(),
@@ -72,8 +81,15 @@ pub fn all() -> Vec<Scenario> {
     files.into_iter().flatten().collect()
 }
 
-fn scenario(name: impl Into<String>, run: impl Fn(&Rig) -> Result<()> + Send + 'static) -> Scenario {
-    Scenario { name: name.into(), run: Box::new(run), hawser_only: false }
+fn scenario(
+    name: impl Into<String>,
+    run: impl Fn(&Rig) -> Result<()> + Send + 'static,
+) -> Scenario {
+    Scenario {
+        name: name.into(),
+        run: Box::new(run),
+        hawser_only: false,
+    }
 }
 
 /// Starts strongSwan at `branch`.
@@ -100,17 +116,32 @@ fn expect_pings(rig: &Rig, site: &Site, branch: &Branch) -> Result<()> {
 }
 
 /// Both ends are left with one IKE SA and one Child SA; charon keeps a deleted one for five seconds.
-fn expect_one_each(headquarters: &Headquarters, strongswan: &StrongSwan, within: Duration) -> Result<()> {
+fn expect_one_each(
+    headquarters: &Headquarters,
+    strongswan: &StrongSwan,
+    within: Duration,
+) -> Result<()> {
     let one = SaCount { ike: 1, child: 1 };
-    eventually("one IKE SA and one Child SA remain at either end", within, || {
-        let (hq, branch) = (headquarters.count()?, strongswan.count()?);
-        ensure!(hq == one && branch == one, "headquarters {hq:?}, branch {branch:?}");
-        Ok(true)
-    })?;
+    eventually(
+        "one IKE SA and one Child SA remain at either end",
+        within,
+        || {
+            let (hq, branch) = (headquarters.count()?, strongswan.count()?);
+            ensure!(
+                hq == one && branch == one,
+                "headquarters {hq:?}, branch {branch:?}"
+            );
+            Ok(true)
+        },
+    )?;
     Ok(())
 }
 
 /// The two hosts that talk through the tunnel: the headquarters' and the branch's.
 fn inner<'a>(site: &Site, branch: &'a Branch) -> (&'static str, &'a str) {
-    if site.hq_networks.contains(':') { (HQ_LAN_V6, &branch.lan_v6) } else { (HQ_LAN, &branch.lan) }
+    if site.hq_networks.contains(':') {
+        (HQ_LAN_V6, &branch.lan_v6)
+    } else {
+        (HQ_LAN, &branch.lan)
+    }
 }

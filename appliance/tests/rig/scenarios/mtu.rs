@@ -29,7 +29,11 @@ fn lan_of_1500(rig: &Rig) -> Result<()> {
     let _headquarters = Headquarters::start(rig, &site)?;
     let strongswan = start_branch(rig, &site, &branch)?;
     strongswan.initiate(HANDSHAKE)?;
-    ping::both_ways((&branch_host, BRANCH_HOST), (&hq_host, HQ_HOST), Duration::from_secs(5))?;
+    ping::both_ways(
+        (&branch_host, BRANCH_HOST),
+        (&hq_host, HQ_HOST),
+        Duration::from_secs(5),
+    )?;
     transfer(rig, &hq_host, &branch_host)?;
     too_big(&hq_host, BRANCH_HOST)
 }
@@ -49,17 +53,47 @@ fn lan_host(gateway: &Namespace, gateway_address: &str, host_address: &str) -> R
 /// Bulk TCP both ways, begun by the branch; the segment size that either host learns fits the tunnel.
 fn transfer(rig: &Rig, hq_host: &Namespace, branch_host: &Namespace) -> Result<()> {
     let log = rig.path().join("iperf3.log");
-    let _server = hq_host.spawn(hq_host.command("iperf3").args(["-s", "-B", HQ_HOST, "--forceflush"]), &log)?;
-    eventually("iperf3 listens", Duration::from_secs(5), || Ok(fs::read_to_string(&log)?.contains("listening")))?;
+    let _server = hq_host.spawn(
+        hq_host
+            .command("iperf3")
+            .args(["-s", "-B", HQ_HOST, "--forceflush"]),
+        &log,
+    )?;
+    eventually("iperf3 listens", Duration::from_secs(5), || {
+        Ok(fs::read_to_string(&log)?.contains("listening"))
+    })?;
     for direction in [&[][..], &["--reverse"]] {
         let bytes = format!("{MEGABYTES}M");
         let mut client = branch_host.command("iperf3");
-        client.args(["-c", HQ_HOST, "-B", BRANCH_HOST, "-n", &bytes, "-J", "--connect-timeout", "3000"]).args(direction);
-        let report: serde_json::Value = serde_json::from_str(&run(&mut client)?).context("iperf3's report")?;
-        let mss = report["start"]["tcp_mss_default"].as_u64().context("the segment size")?;
-        ensure!(mss <= 1400 - 40, "{direction:?}: a segment size of {mss} does not fit the tunnel");
-        let received = report["end"]["sum_received"]["bytes"].as_u64().context("the bytes received")?;
-        ensure!(received >= u64::from(MEGABYTES) << 20, "{direction:?}: {received} bytes arrived");
+        client
+            .args([
+                "-c",
+                HQ_HOST,
+                "-B",
+                BRANCH_HOST,
+                "-n",
+                &bytes,
+                "-J",
+                "--connect-timeout",
+                "3000",
+            ])
+            .args(direction);
+        let report: serde_json::Value =
+            serde_json::from_str(&run(&mut client)?).context("iperf3's report")?;
+        let mss = report["start"]["tcp_mss_default"]
+            .as_u64()
+            .context("the segment size")?;
+        ensure!(
+            mss <= 1400 - 40,
+            "{direction:?}: a segment size of {mss} does not fit the tunnel"
+        );
+        let received = report["end"]["sum_received"]["bytes"]
+            .as_u64()
+            .context("the bytes received")?;
+        ensure!(
+            received >= u64::from(MEGABYTES) << 20,
+            "{direction:?}: {received} bytes arrived"
+        );
     }
     Ok(())
 }
@@ -70,6 +104,9 @@ fn too_big(host: &Namespace, to: &str) -> Result<()> {
         bail!("1500 bytes that must not be fragmented went through a tunnel over 1500 bytes");
     };
     let text = format!("{error:#}");
-    ensure!(text.contains("Frag needed and DF set"), "no word of it being too big: {text}");
+    ensure!(
+        text.contains("Frag needed and DF set"),
+        "no word of it being too big: {text}"
+    );
     Ok(())
 }

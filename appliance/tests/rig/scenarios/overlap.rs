@@ -21,7 +21,10 @@ pub fn scenarios() -> Vec<Scenario> {
         ("headquarters-network", "192.168.0.0/16"),
     ];
     let greedy = greedy.map(|(name, claim)| {
-        scenario(format!("overlap::{name}"), move |rig| refused_claim(rig, claim)).hawser_only()
+        scenario(format!("overlap::{name}"), move |rig| {
+            refused_claim(rig, claim)
+        })
+        .hawser_only()
     });
     let stolen = scenario("overlap::networks-of-another-identity", another_identity).hawser_only();
     greedy.into_iter().chain([stolen]).collect()
@@ -29,7 +32,10 @@ pub fn scenarios() -> Vec<Scenario> {
 
 /// A branch whose `claim` the template would allow is refused it, and the other one lives on.
 fn refused_claim(rig: &Rig, claim: &str) -> Result<()> {
-    let site = Site { branch_networks: "0.0.0.0/0", ..Site::strong() };
+    let site = Site {
+        branch_networks: "0.0.0.0/0",
+        ..Site::strong()
+    };
     let (honest, greedy) = (rig.branch(1)?, rig.branch(2)?);
     let (headquarters, _strongswan) = connect(rig, &site, &honest)?;
     let before = rig.hq.ip("route show table all")?;
@@ -38,15 +44,24 @@ fn refused_claim(rig: &Rig, claim: &str) -> Result<()> {
     connection.local_ts = claim.to_owned();
     strongswan.load(&[connection])?;
     expect_refusal(&strongswan)?;
-    ensure!(rig.hq.ip("route show table all")? == before, "the claim of {claim} changed the routes");
+    ensure!(
+        rig.hq.ip("route show table all")? == before,
+        "the claim of {claim} changed the routes"
+    );
     expect_event(&headquarters)?;
     expect_pings(rig, &site, &honest)
 }
 
 /// `b.example` claims what `a.example` has.
 fn another_identity(rig: &Rig) -> Result<()> {
-    let hq_site = Site { branch_id: "*.example".to_owned(), ..Site::strong() };
-    let site = |name: &str| Site { branch_id: name.to_owned(), ..hq_site.clone() };
+    let hq_site = Site {
+        branch_id: "*.example".to_owned(),
+        ..Site::strong()
+    };
+    let site = |name: &str| Site {
+        branch_id: name.to_owned(),
+        ..hq_site.clone()
+    };
     let (owner, thief) = (rig.branch(1)?, rig.branch(2)?);
     let headquarters = Headquarters::start(rig, &hq_site)?;
     let owners = start_branch(rig, &site("a.example"), &owner)?;
@@ -62,15 +77,24 @@ fn another_identity(rig: &Rig) -> Result<()> {
 }
 
 fn expect_refusal(strongswan: &StrongSwan) -> Result<()> {
-    ensure!(strongswan.initiate(REFUSAL).is_err(), "the claim was granted");
+    ensure!(
+        strongswan.initiate(REFUSAL).is_err(),
+        "the claim was granted"
+    );
     let log = strongswan.log();
-    ensure!(log.contains("received TS_UNACCEPTABLE notify"), "refused, but not by TS_UNACCEPTABLE");
+    ensure!(
+        log.contains("received TS_UNACCEPTABLE notify"),
+        "refused, but not by TS_UNACCEPTABLE"
+    );
     Ok(())
 }
 
 /// The refusal is among the events.
 fn expect_event(headquarters: &Headquarters) -> Result<()> {
     let events = headquarters.hawser()?.json(&["events"])?.to_string();
-    ensure!(events.contains("overlap") || events.contains("refused"), "no event tells of the refusal: {events}");
+    ensure!(
+        events.contains("overlap") || events.contains("refused"),
+        "no event tells of the refusal: {events}"
+    );
     Ok(())
 }

@@ -47,12 +47,22 @@ pub fn scenarios() -> Vec<Scenario> {
         ("aes128-sha1-modp1024", "aes128-sha1-modp1024"),
         ("aes128gcm16-prfsha256-x25519", "aes128gcm16-x25519"),
     ];
-    suites.map(|(ike, esp)| scenario(format!("recording::{ike}"), move |rig| record(rig, ike, esp))).into()
+    suites
+        .map(|(ike, esp)| {
+            scenario(format!("recording::{ike}"), move |rig| {
+                record(rig, ike, esp)
+            })
+        })
+        .into()
 }
 
 fn record(rig: &Rig, ike: &str, esp: &str) -> Result<()> {
     let branch = rig.branch(1)?;
-    let site = Site { ike: ike.to_owned(), esp: esp.to_owned(), ..Site::default() };
+    let site = Site {
+        ike: ike.to_owned(),
+        esp: esp.to_owned(),
+        ..Site::default()
+    };
     let capture = Capture::start(&rig.inet, "hq", rig.path())?;
     let log = exchange(rig, &branch, &site)?;
     let datagrams = capture.stop()?;
@@ -72,7 +82,13 @@ fn exchange(rig: &Rig, branch: &Branch, site: &Site) -> Result<String> {
     hq.load(&[site.at_hq()])?;
     let peer = StrongSwan::start(&branch.ns, &rig.dir("branch")?, &[])?;
     peer.load(&[site.at_branch(branch)])?;
-    let pings = || ping::both_ways((&branch.ns, &branch.lan), (&rig.hq, HQ_LAN), Duration::from_secs(5));
+    let pings = || {
+        ping::both_ways(
+            (&branch.ns, &branch.lan),
+            (&rig.hq, HQ_LAN),
+            Duration::from_secs(5),
+        )
+    };
     peer.initiate(Duration::from_secs(10))?;
     pings()?;
     peer.rekey_child()?;
@@ -90,14 +106,21 @@ fn exchange(rig: &Rig, branch: &Branch, site: &Site) -> Result<String> {
 fn recording(site: &Site, log: &[Entry], datagrams: &[Datagram]) -> Result<Value> {
     let mut ike_sas = secrets(log, IKE_KEYS);
     let child_sas = child_sas(log)?;
-    ensure!(ike_sas.len() == 2 && child_sas.len() == 3, "{} IKE and {} Child SAs", ike_sas.len(), child_sas.len());
+    ensure!(
+        ike_sas.len() == 2 && child_sas.len() == 3,
+        "{} IKE and {} Child SAs",
+        ike_sas.len(),
+        child_sas.len()
+    );
     let (request, response) = (&datagrams[0].payload, &datagrams[1].payload);
     ike_sas[0].insert("nonce_i".to_owned(), json!(hex::encode(nonce(request)?)));
     ike_sas[0].insert("nonce_r".to_owned(), json!(hex::encode(nonce(response)?)));
     ike_sas[0].insert("spi_i".to_owned(), json!(hex::encode(&response[..8])));
     ike_sas[0].insert("spi_r".to_owned(), json!(hex::encode(&response[8..16])));
     let auth: Vec<String> = named(log, "AUTH = prf(prf(secret, keypad), octets)");
-    let [auth_i, auth_r] = auth.as_slice() else { bail!("{} AUTH values in the log", auth.len()) };
+    let [auth_i, auth_r] = auth.as_slice() else {
+        bail!("{} AUTH values in the log", auth.len())
+    };
     Ok(json!({
         "made_by": "strongSwan 5.9.8 on both ends; the branch is the initiator and stands behind a NAT",
         "ike": site.ike,
@@ -114,7 +137,11 @@ fn recording(site: &Site, log: &[Entry], datagrams: &[Datagram]) -> Result<Value
 }
 
 fn datagram(datagram: &Datagram) -> Value {
-    let direction = if datagram.to.ip().to_string() == HQ { "to_hq" } else { "to_branch" };
+    let direction = if datagram.to.ip().to_string() == HQ {
+        "to_hq"
+    } else {
+        "to_branch"
+    };
     json!({
         "direction": direction,
         "from_port": datagram.from.port(),
@@ -128,21 +155,34 @@ fn child_sas(log: &[Entry]) -> Result<Vec<Map<String, Value>>> {
     let spis: Vec<(&str, &str)> = log
         .iter()
         .filter_map(|entry| match entry {
-            Entry::Message(text) if !text.starts_with("outbound") => text.split_once(" established with SPIs "),
+            Entry::Message(text) if !text.starts_with("outbound") => {
+                text.split_once(" established with SPIs ")
+            }
             _ => None,
         })
         .filter_map(|(_, spis)| Some((spis.get(..8)?, spis.get(11..19)?)))
         .collect();
     let mut sas = secrets(log, CHILD_KEYS);
-    ensure!(spis.len() == sas.len(), "{} pairs of SPIs for {} Child SAs", spis.len(), sas.len());
+    ensure!(
+        spis.len() == sas.len(),
+        "{} pairs of SPIs for {} Child SAs",
+        spis.len(),
+        sas.len()
+    );
     for (index, (sa, (hq, branch))) in sas.iter_mut().zip(spis).enumerate() {
-        let seed = sa.remove("seed").and_then(|seed| seed.as_str().map(str::to_owned)).context("a Child SA's seed")?;
+        let seed = sa
+            .remove("seed")
+            .and_then(|seed| seed.as_str().map(str::to_owned))
+            .context("a Child SA's seed")?;
         let nonces = seed.len().checked_sub(128).context("a short seed")?;
         sa.insert("nonce_i".to_owned(), json!(&seed[nonces..nonces + 64]));
         sa.insert("nonce_r".to_owned(), json!(&seed[nonces + 64..]));
         sa.insert("spi_hq".to_owned(), json!(hq));
         sa.insert("spi_branch".to_owned(), json!(branch));
-        sa.insert("exchange_initiator".to_owned(), json!(if index == 2 { "hq" } else { "branch" }));
+        sa.insert(
+            "exchange_initiator".to_owned(),
+            json!(if index == 2 { "hq" } else { "branch" }),
+        );
     }
     Ok(sas)
 }
@@ -152,14 +192,21 @@ fn secrets(log: &[Entry], names: &[(&str, &str)]) -> Vec<Map<String, Value>> {
     let mut groups: Vec<Map<String, Value>> = Vec::new();
     let mut last = usize::MAX;
     for entry in log {
-        let Entry::Secret(secret) = entry else { continue };
-        let Some(position) = names.iter().position(|(theirs, _)| *theirs == secret.name) else { continue };
+        let Entry::Secret(secret) = entry else {
+            continue;
+        };
+        let Some(position) = names.iter().position(|(theirs, _)| *theirs == secret.name) else {
+            continue;
+        };
         if position <= last && (last == usize::MAX || position < last || groups.is_empty()) {
             groups.push(Map::new());
         }
         last = position;
         if let Some(group) = groups.last_mut() {
-            group.insert(names[position].1.to_owned(), json!(hex::encode(&secret.value)));
+            group.insert(
+                names[position].1.to_owned(),
+                json!(hex::encode(&secret.value)),
+            );
         }
     }
     groups
@@ -179,7 +226,9 @@ fn nonce(message: &[u8]) -> Result<&[u8]> {
     let (mut kind, mut rest) = (message[16], &message[28..]);
     while kind != 0 {
         let length = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
-        let (payload, tail) = rest.split_at_checked(length).context("a payload cut short")?;
+        let (payload, tail) = rest
+            .split_at_checked(length)
+            .context("a payload cut short")?;
         if kind == NONCE {
             return Ok(&payload[4..]);
         }

@@ -18,12 +18,22 @@ const PING_EVERY: Duration = Duration::from_millis(20);
 
 pub fn scenarios() -> Vec<Scenario> {
     let kinds: [(&str, Rekey); 4] = [
-        ("child-from-branch", |_, strongswan, _| strongswan.rekey_child()),
-        ("ike-from-branch", |_, strongswan, _| strongswan.rekey_ike(TO_HQ)),
-        ("ike-and-child-from-hq", |headquarters, _, branch| headquarters.rekey(branch)),
-        ("reauthentication-from-branch", |_, strongswan, _| strongswan.reauthenticate(TO_HQ)),
+        ("child-from-branch", |_, strongswan, _| {
+            strongswan.rekey_child()
+        }),
+        ("ike-from-branch", |_, strongswan, _| {
+            strongswan.rekey_ike(TO_HQ)
+        }),
+        ("ike-and-child-from-hq", |headquarters, _, branch| {
+            headquarters.rekey(branch)
+        }),
+        ("reauthentication-from-branch", |_, strongswan, _| {
+            strongswan.reauthenticate(TO_HQ)
+        }),
     ];
-    kinds.map(|(name, rekey)| scenario(format!("rekey::{name}"), move |rig| under_ping(rig, rekey))).into()
+    kinds
+        .map(|(name, rekey)| scenario(format!("rekey::{name}"), move |rig| under_ping(rig, rekey)))
+        .into()
 }
 
 fn under_ping(rig: &Rig, rekey: Rekey) -> Result<()> {

@@ -22,25 +22,40 @@ const SUITES: &[(&str, &str)] = &[
     ("aes128gcm16-prfsha256-x25519", "aes128gcm16-x25519"),
     ("aes256gcm16-prfsha384-ecp384", "aes256gcm16"),
     ("aes256gcm16-prfsha512-x25519", "aes256gcm16-x25519"),
-    ("chacha20poly1305-prfsha256-x25519", "chacha20poly1305-x25519"),
-    ("aes256-sha512-prfsha256-modp2048", "chacha20poly1305-modp2048"),
+    (
+        "chacha20poly1305-prfsha256-x25519",
+        "chacha20poly1305-x25519",
+    ),
+    (
+        "aes256-sha512-prfsha256-modp2048",
+        "chacha20poly1305-modp2048",
+    ),
 ];
 
 pub fn scenarios() -> Vec<Scenario> {
-    SUITES.iter().map(|(ike, esp)| scenario(format!("suites::{ike}+{esp}"), |rig| suite(rig, ike, esp))).collect()
+    SUITES
+        .iter()
+        .map(|(ike, esp)| scenario(format!("suites::{ike}+{esp}"), |rig| suite(rig, ike, esp)))
+        .collect()
 }
 
 fn suite(rig: &Rig, ike: &str, esp: &str) -> Result<()> {
-    let site = Site { ike: ike.to_owned(), esp: esp.to_owned(), ..Site::default() };
+    let site = Site {
+        ike: ike.to_owned(),
+        esp: esp.to_owned(),
+        ..Site::default()
+    };
     let branch = rig.branch(1)?;
     let (headquarters, strongswan) = connect(rig, &site, &branch)?;
     strongswan.rekey_child()?;
     expect_pings(rig, &site, &branch)?;
     strongswan.rekey_ike(TO_HQ)?;
     expect_pings(rig, &site, &branch)?;
-    eventually("the new IKE SA takes a rekey from the headquarters", Duration::from_secs(5), || {
-        headquarters.rekey(&branch).map(|()| true)
-    })?;
+    eventually(
+        "the new IKE SA takes a rekey from the headquarters",
+        Duration::from_secs(5),
+        || headquarters.rekey(&branch).map(|()| true),
+    )?;
     expect_pings(rig, &site, &branch)?;
     expect_one_each(&headquarters, &strongswan, Duration::from_secs(15))
 }
