@@ -49,7 +49,7 @@ impl Score {
     /// Takes everything down and judges it.
     pub(super) fn of(board: &Board, gateway: Totals, options: &Options, length: Duration) -> Self {
         let branches = board.snapshot();
-        let whole = options.keep || length >= options.length;
+        let whole = !options.keep && length >= options.length;
         let dead_for = options.length.mul_f64(0.45);
         let checks = checks(&Total::of(&branches), &branches, &gateway, whole, dead_for);
         Self {

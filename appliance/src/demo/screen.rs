@@ -8,7 +8,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const COLUMNS: usize = 5;
+/// Width of a cell of the grid, the space behind it included.
+const CELL: usize = 26;
+/// Width of a terminal that does not say how wide it is.
+const WIDTH: u16 = 80;
 
 /// How the picture is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,12 +72,14 @@ impl Screen {
                     .length
                     .map_or_else(String::new, |l| format!(" of {}", l.as_secs()));
                 let title = format!(
-                    "hawser demo   {:.0}{of} s   gateway {}   * says it is `test`, AES-CBC and SHA-1\n\n",
+                    "hawser demo   {:.0}{of} s   gateway {}\n\
+                     branch, state, port outside of its NAT, pings answered, +rebinds followed; \
+                     * says it is `test`\n\n",
                     elapsed.as_secs_f64(),
                     headquarters.address,
                 );
-                let picture =
-                    title + &grid(&branches) + "\n" + &summary(&branches, &gateway) + "\n";
+                let summary = summary(&branches, &gateway).replace("   moves", "\nmoves");
+                let picture = title + &grid(&branches, columns()) + "\n" + &summary + "\n";
                 // Home, each line erased to its end, then everything below.
                 out.write_all(
                     format!("\x1b[H{}\x1b[J", picture.replace('\n', "\x1b[K\n")).as_bytes(),
@@ -85,9 +90,15 @@ impl Screen {
     }
 }
 
+/// How many cells stand side by side.
+fn columns() -> usize {
+    let width = rustix::termios::tcgetwinsize(io::stdout()).map_or(WIDTH, |size| size.ws_col);
+    (usize::from(width) / CELL).max(1)
+}
+
 /// One cell a branch: name, state, port outside of its NAT, pings answered, rebinds, rekeys.
-fn grid(branches: &[(u8, Branch)]) -> String {
-    let rows = branches.len().div_ceil(COLUMNS);
+fn grid(branches: &[(u8, Branch)], columns: usize) -> String {
+    let rows = branches.len().div_ceil(columns);
     let mut out = String::new();
     for row in 0..rows {
         let cells = branches.iter().skip(row).step_by(rows.max(1));
@@ -103,7 +114,7 @@ fn cell(number: u8, branch: &Branch) -> String {
     let (color, word) = match branch.state {
         State::Connecting => (33, "calls"),
         State::Up => (32, "up"),
-        State::Dark => (33, "no net"),
+        State::Dark => (33, "dark"),
         State::Dead => (31, "dead"),
     };
     let port = branch
@@ -111,13 +122,10 @@ fn cell(number: u8, branch: &Branch) -> String {
         .map_or_else(|| "-".to_owned(), |p| p.to_string());
     let moves = match branch.followed.len() {
         0 => String::new(),
-        n => format!("moved {n}"),
+        n => format!("+{n}"),
     };
-    let name = name(number);
-    format!(
-        "{name} \x1b[{color}m{word:<6}\x1b[0m {port:>5} {:>4} {moves:<8} ",
-        branch.pings.answered
-    )
+    let (name, answered) = (name(number), branch.pings.answered);
+    format!("{name} \x1b[{color}m{word:<5}\x1b[0m {port:>5} {answered:>4} {moves:<3} ")
 }
 
 /// Everything in one line.
@@ -150,8 +158,8 @@ mod tests {
     #[test]
     fn fifty_branches_fit_a_screen() {
         let board = Board::new(50);
-        let grid = grid(&board.snapshot());
-        assert_eq!(grid.lines().count(), 10);
+        let grid = grid(&board.snapshot(), 3);
+        assert_eq!(grid.lines().count(), 17);
         assert!(grid.contains("b50") && grid.contains("b01*"));
     }
 }
