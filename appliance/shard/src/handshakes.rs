@@ -189,18 +189,19 @@ impl Shard {
         {
             return self.repeated_init(now, key, path, datagram);
         }
-        if !self
-            .gate
-            .admit(now, path.remote.ip(), self.policy.admission.source_rate)
-        {
-            return self.refuse_message(now, path, MessageError::RateLimited);
-        }
         let request = match Message::parse_clear(datagram) {
             Ok(request) => request,
             Err(reason) => return self.refuse_message(now, path, reason),
         };
         if let Err(reason) = self.check_cookie(now, path, &request) {
             return self.refuse_message(now, path, reason);
+        }
+        // Only after the cookie: a spoofed source must not use up the rate of a real one.
+        if !self
+            .gate
+            .admit(now, path.remote.ip(), self.policy.admission.source_rate)
+        {
+            return self.refuse_message(now, path, MessageError::RateLimited);
         }
         if self.handshakes.half_open() >= self.policy.admission.max_half_open as usize {
             self.counters

@@ -132,7 +132,7 @@ impl Shard {
             remote,
             active: false,
             predecessor,
-            mtu: largest_inner(&path, &suite),
+            mtu: largest_inner(&path, &suite).min(self.policy.tenant(peer.tenant).mtu),
             soft_bytes: bytes / 10 * 9,
             hard_bytes: bytes,
             rekeying: false,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the IKE SA that a successor replaced is left to the peer to delete.
-const RETIRE_AFTER: Duration = Duration::from_secs(20);
+const RETIRE_AFTER: Duration = Duration::from_secs(10);
 
 /// Who asked a question.
 pub(crate) enum Asker {

@@ -1,6 +1,7 @@
 //! What the branches have seen: written by them, read by the screen and the summary.
 
 use super::policy;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(super) struct Branch {
     pub(super) followed: Vec<Duration>,
     /// Rebinds that the gateway has not followed yet.
     pub(super) unfollowed: u32,
+    /// Packets that this life of it dropped, by reason.
+    pub(super) drops: BTreeMap<&'static str, u64>,
     /// Times it was switched off.
     pub(super) deaths: u32,
 }

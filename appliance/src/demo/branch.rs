@@ -10,7 +10,7 @@ use hawser_flight::{Event, Lineage, Path};
 use hawser_policy::{Policy, TenantId};
 use hawser_shard::io::{Answer, AskId, HandOff, Output, PacketSink, Question, ShardId};
 use hawser_shard::{Shard, ShardConfig};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -324,6 +324,7 @@ impl<'a> Branch<'a> {
             self.waiting.remove(&sequence);
             place.pings.lost += 1;
         }
+        place.drops = drops(&mut self.shard);
         let state = place.state;
         drop(place);
         if self.board.is_pinging() && matches!(state, State::Up | State::Dark) {
@@ -348,4 +349,13 @@ impl<'a> Branch<'a> {
         drop(place);
         self.pass_on(made);
     }
+}
+
+/// What a branch's shard dropped, by reason.
+fn drops(shard: &mut Shard) -> BTreeMap<&'static str, u64> {
+    let drops = shard.counters().drops.iter();
+    drops
+        .filter(|(_, n)| *n > 0)
+        .map(|(reason, n)| (reason.label(), n))
+        .collect()
 }

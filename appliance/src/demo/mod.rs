@@ -81,7 +81,7 @@ async fn perform(options: &Options) -> anyhow::Result<Score> {
     }
     script.abort();
     board.stop_pings();
-    tokio::time::sleep(branch::PATIENCE).await;
+    tokio::time::sleep(branch::PATIENCE + Duration::from_millis(500)).await;
     screen.draw(&board, &headquarters).await?;
     let gateway = headquarters.totals().await;
     let score = Score::of(&board, gateway, options, begin.elapsed());

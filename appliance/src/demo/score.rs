@@ -43,6 +43,7 @@ struct Total {
     deaths: u32,
     unfollowed: u32,
     followed: Vec<Duration>,
+    drops: BTreeMap<&'static str, u64>,
 }
 
 impl Score {
@@ -103,6 +104,7 @@ impl Score {
             "tunnels_down": self.gateway.downs,
             "failures": self.gateway.failures,
             "drops": self.gateway.drops,
+            "drops_by_branches": total.drops,
             "checks": checks,
         })
     }
@@ -159,7 +161,14 @@ impl Score {
             ),
         );
         line("tunnels down", listed(&gateway.downs));
-        line("drops", listed(&gateway.drops));
+        line(
+            "drops",
+            format!(
+                "{}; by branches: {}",
+                listed(&gateway.drops),
+                listed(&total.drops)
+            ),
+        );
         for check in &self.checks {
             let _ = writeln!(
                 out,
@@ -187,6 +196,9 @@ impl Total {
             total.deaths += branch.deaths;
             total.unfollowed += branch.unfollowed;
             total.followed.extend(&branch.followed);
+            for (reason, count) in &branch.drops {
+                *total.drops.entry(reason).or_default() += count;
+            }
         }
         total.followed.sort_unstable();
         total
