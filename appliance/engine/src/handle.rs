@@ -235,6 +235,7 @@ impl EngineHandle {
             }
             drop(runtime);
         }
+        self.0.shared.events.close();
         Shutdown {
             unfinished,
             routes_left,

@@ -5,7 +5,7 @@ use crate::background::Background;
 use crate::directory::Directory;
 use crate::ends::Ends;
 use crate::error::StartError;
-use crate::events::{self, EventBus};
+use crate::events::EventBus;
 use crate::handle::{EngineHandle, Parts, RouteTask};
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
@@ -299,7 +299,6 @@ impl Outside {
             let task = runtime.spawn(wait_for(&runtime, set_up)?.run(receiver, ended));
             (changes, routes) = (Some(sender), task.map(|task| RouteTask { end, task }));
         }
-        runtime.spawn(events::log(events.subscribe()));
         Ok(Self {
             runtime,
             metrics: Arc::new(metrics),

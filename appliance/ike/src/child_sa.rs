@@ -1,5 +1,6 @@
 //! What IKE knows of a pair of Child SAs.
 
+use crate::ike_sa::REPLACED_WAIT;
 use crate::io::{ChildInstall, Env};
 use crate::keymat::ChildKeys;
 use crate::select::EspSuite;
@@ -8,8 +9,9 @@ use hawser_policy::{Lifetimes, TrafficSelector};
 use std::time::{Duration, Instant};
 
 /// How long the responder of a rekey waits for a sign of life on the new pair before it sends on
-/// it anyway.
-pub const CONFIRM_WAIT: Duration = Duration::from_secs(4);
+/// it anyway: as long as the old pair, which carries the traffic until then. The DELETE of that is a
+/// sign of life too.
+pub const CONFIRM_WAIT: Duration = REPLACED_WAIT;
 
 /// How long the inbound half of a replaced pair still takes what was under way.
 pub const LINGER: Duration = Duration::from_secs(5);
@@ -48,14 +50,18 @@ pub struct ChildSa {
     pub created: Instant,
     /// When we rekey it.
     pub rekey_at: Option<Instant>,
-    /// When it ends.
+    /// When its hard lifetime ends.
     pub expire_at: Option<Instant>,
+    /// It is replaced: until then whoever replaced it may delete it.
+    pub replaced_until: Option<Instant>,
+    /// The owner was told to remove it; only its DELETE is still to be sent or answered.
+    pub removed: bool,
     /// We send on it from then on without confirmation; `None`: we send already.
     pub activate_at: Option<Instant>,
 }
 
 /// What makes a new pair.
-pub struct ChildParts {
+pub(crate) struct ChildParts {
     /// Our inbound SPI.
     pub spi_in: u32,
     /// The peer's SPI.
@@ -83,7 +89,7 @@ impl ChildSa {
     ///
     /// `leads`: we began the IKE SA, so that rekeying is first of all ours; else it comes near
     /// the hard lifetime.
-    pub fn new(
+    pub(crate) fn new(
         parts: ChildParts,
         lifetimes: &Lifetimes,
         leads: bool,
@@ -115,6 +121,8 @@ impl ChildSa {
             created: env.now,
             rekey_at,
             expire_at,
+            replaced_until: None,
+            removed: false,
             activate_at: (!parts.outbound).then(|| env.now + CONFIRM_WAIT),
         };
         let install = Box::new(ChildInstall {
@@ -135,11 +143,27 @@ impl ChildSa {
     }
 }
 
+impl ChildSa {
+    /// Another pair has taken over; who made that one deletes this one.
+    pub(crate) fn replace(&mut self, until: Instant) {
+        self.state = ChildState::Rekeyed;
+        (self.rekey_at, self.activate_at) = (None, None);
+        self.replaced_until = Some(until);
+    }
+
+    /// It only waits for the answer to our DELETE.
+    pub(crate) fn stop(&mut self) {
+        self.state = ChildState::Deleting;
+        (self.rekey_at, self.activate_at) = (None, None);
+        (self.expire_at, self.replaced_until) = (None, None);
+    }
+}
+
 /// When an SA is rekeyed by us and when it ends.
 ///
 /// Who leads rekeys one to two margins before the end; the other side leaves it the lead and
 /// steps in a quarter to a half of a margin before the end (RFC 7296 2.8: no rekey storms).
-pub fn renewal(
+pub(crate) fn renewal(
     lifetimes: &Lifetimes,
     leads: bool,
     env: &mut Env<'_>,

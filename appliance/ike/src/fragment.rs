@@ -69,18 +69,6 @@ impl Reassembly {
         Ok(self.take_if_complete())
     }
 
-    /// How many fragments are there, of how many (RFC 7383 section 2.6).
-    #[must_use]
-    pub fn progress(&self) -> (usize, usize) {
-        (self.slots.iter().flatten().count(), self.slots.len())
-    }
-
-    /// Whether the message was given out.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.done
-    }
-
     fn make_room(&mut self, total: u16) -> Result<(), MessageError> {
         let total = usize::from(total);
         if total < self.slots.len() {

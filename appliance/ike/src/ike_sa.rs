@@ -13,20 +13,27 @@ use crate::window::{Due, Inbox, Outstanding, Schedule};
 use hawser_flight::{CloseCause, Event, HandshakeFailure, Lineage, Path, Role};
 use hawser_policy::{Identity, PeerTemplate, Secret};
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// Child SAs of one IKE SA at most; more are answered with NO_ADDITIONAL_SAS.
 pub const MAX_CHILDREN: usize = 64;
 
-/// How long a replaced SA waits for the DELETE of the one who replaced it.
-pub const REPLACED_WAIT: Duration = Duration::from_secs(30);
+/// How long a replaced SA waits for the DELETE of the one who replaced it: longer than that one
+/// retransmits its request (strongSwan: 165 s), for until our answer arrives it uses the old SA.
+pub const REPLACED_WAIT: Duration = Duration::from_secs(180);
+
+/// How long the loser of a simultaneous rekey waits, once that is decided, for its maker's DELETE.
+pub const LOSER_WAIT: Duration = Duration::from_secs(30);
 
 /// How long a task is put off after TEMPORARY_FAILURE (RFC 7296 2.25): this and up to as much again.
 pub const RETRY_WAIT: Duration = Duration::from_millis(1500);
 
+/// How long what was refused is not asked for again: this and up to as much again.
+pub const REFUSED_WAIT: Duration = Duration::from_secs(30);
+
 /// What a finished handshake knows.
-pub struct HandshakeResult {
+pub(crate) struct HandshakeResult {
     /// Our role in the IKE SA.
     pub role: Role,
     /// The initiator's SPI.
@@ -50,7 +57,7 @@ pub struct HandshakeResult {
 }
 
 /// What the answer to IKE_AUTH still needs.
-pub struct PendingAuth {
+pub(crate) struct PendingAuth {
     /// The pre-shared key.
     pub secret: Secret,
     /// Our IKE_SA_INIT response.
@@ -112,17 +119,13 @@ pub struct IkeSa {
     pub(crate) inbox: Inbox,
     pub(crate) answering: Option<Answering>,
     pub(crate) children: Vec<ChildSa>,
+    /// SPIs of the peer that it deleted before we knew them.
+    pub(crate) early_deletes: Vec<u32>,
+    /// Alive as long as the collision that made this provisional SA is undecided.
+    pub(crate) undecided: Weak<()>,
     pub(crate) next_token: u32,
     pub(crate) iv: u64,
     pub(crate) out: VecDeque<Output>,
-}
-
-impl std::fmt::Debug for HandshakeResult {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HandshakeResult")
-            .field("role", &self.role)
-            .finish_non_exhaustive()
-    }
 }
 
 impl IkeSa {
@@ -161,6 +164,8 @@ impl IkeSa {
             inbox: Inbox::default(),
             answering: None,
             children: Vec::new(),
+            early_deletes: Vec::new(),
+            undecided: Weak::new(),
             next_token: 0,
             iv: 0,
             out: VecDeque::new(),
@@ -309,7 +314,7 @@ impl IkeSa {
 
     /// Deletes the Child SA with this inbound SPI.
     pub fn delete_child(&mut self, env: &mut Env<'_>, spi_in: u32, cause: CloseCause) {
-        self.enqueue(Task::DeleteChild(spi_in, cause));
+        self.end_child(spi_in, cause);
         self.pump(env);
     }
 
@@ -355,13 +360,22 @@ impl IkeSa {
     }
 
     /// Takes over the Child SAs of the SA that it replaces; a provisional SA is confirmed by it.
+    /// One that is ending meanwhile ends them too.
     pub fn inherit(&mut self, env: &mut Env<'_>, from: Inheritance) {
         self.children.extend(from.children);
+        match self.state {
+            SaState::Closed => return self.remove_children(CloseCause::IkeSaClosed),
+            SaState::Deleting(cause) => return self.remove_children(cause),
+            SaState::Provisional => {
+                self.state = SaState::Established;
+                let leads = self.leads();
+                (self.rekey_at, self.expire_at) = renewal(&self.template.ike_lifetimes, leads, env);
+            }
+            SaState::Authenticating | SaState::Established | SaState::Rekeyed => {}
+        }
         from.tasks.into_iter().for_each(|task| self.enqueue(task));
-        if self.state == SaState::Provisional {
-            self.state = SaState::Established;
-            let leads = self.role == Role::Initiator;
-            (self.rekey_at, self.expire_at) = renewal(&self.template.ike_lifetimes, leads, env);
+        for spi_out in std::mem::take(&mut self.early_deletes) {
+            self.child_deleted_by_peer(env, spi_out);
         }
         self.pump(env);
     }
@@ -398,6 +412,7 @@ impl IkeSa {
         for child in &self.children {
             at(child.rekey_at, Reason::RekeyChild);
             at(child.expire_at, Reason::ExpireChild);
+            at(child.replaced_until, Reason::Cleanup);
             at(child.activate_at, Reason::ActivateChild);
         }
         next
@@ -417,7 +432,7 @@ impl IkeSa {
         }
         if due(self.expire_at) {
             self.expire_at = None;
-            self.expire();
+            self.expire(now);
         }
         self.child_timeouts(env);
         self.keepalive(env);
@@ -428,8 +443,11 @@ impl IkeSa {
         self.pump(env);
     }
 
-    fn expire(&mut self) {
+    fn expire(&mut self, now: Instant) {
         match self.state {
+            SaState::Provisional if self.undecided.strong_count() > 0 => {
+                self.expire_at = Some(now + LOSER_WAIT);
+            }
             SaState::Rekeyed => self.begin_delete(CloseCause::Rekeyed),
             SaState::Provisional => self.begin_delete(CloseCause::RekeyCollision),
             SaState::Deleting(_) | SaState::Closed => {}
@@ -442,23 +460,28 @@ impl IkeSa {
     fn child_timeouts(&mut self, env: &Env<'_>) {
         let now = env.now;
         let due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
-        let mut tasks = Vec::new();
+        let (mut rekeys, mut ends) = (Vec::new(), Vec::new());
         for child in &mut self.children {
             if due(&mut child.activate_at) {
                 self.out.push_back(Output::ActivateOutbound(child.spi_in));
             }
             if due(&mut child.rekey_at) {
-                tasks.push(Task::RekeyChild(child.spi_in));
+                rekeys.push(child.spi_in);
             }
-            if due(&mut child.expire_at) {
+            if due(&mut child.expire_at) || due(&mut child.replaced_until) {
                 let cause = match child.state {
                     ChildState::Rekeyed => CloseCause::Rekeyed,
-                    _ => CloseCause::Expired,
+                    ChildState::Installed | ChildState::Deleting => CloseCause::Expired,
                 };
-                tasks.push(Task::DeleteChild(child.spi_in, cause));
+                ends.push((child.spi_in, cause));
             }
         }
-        tasks.into_iter().for_each(|task| self.enqueue(task));
+        for spi_in in rekeys {
+            self.enqueue(Task::RekeyChild(spi_in));
+        }
+        for (spi_in, cause) in ends {
+            self.end_child(spi_in, cause);
+        }
     }
 
     fn keepalive(&mut self, env: &Env<'_>) {
@@ -495,6 +518,7 @@ impl IkeSa {
 
     /// The outstanding request was never answered.
     fn give_up(&mut self) {
+        self.yield_to_peers_rekey();
         let cause = match (self.state, &self.exchange) {
             (SaState::Deleting(cause), _) => cause,
             (SaState::Rekeyed, _) => CloseCause::Rekeyed,
@@ -523,7 +547,13 @@ impl IkeSa {
         self.queue.clear();
         self.deferred.clear();
         (self.rekey_at, self.expire_at, self.keepalive_at) = (None, None, None);
-        for child in std::mem::take(&mut self.children) {
+        self.remove_children(cause);
+        self.out.push_back(Output::Closed(cause));
+    }
+
+    pub(crate) fn remove_children(&mut self, cause: CloseCause) {
+        let children = std::mem::take(&mut self.children);
+        for child in children.into_iter().filter(|c| !c.removed) {
             let (spi_in, linger) = (child.spi_in, Duration::ZERO);
             self.out.push_back(Output::RemoveChild {
                 spi_in,
@@ -531,7 +561,6 @@ impl IkeSa {
                 linger,
             });
         }
-        self.out.push_back(Output::Closed(cause));
     }
 
     pub(crate) fn enqueue(&mut self, task: Task) {
@@ -540,7 +569,7 @@ impl IkeSa {
         }
     }
 
-    /// Puts a task off after TEMPORARY_FAILURE.
+    /// Puts a task off that the peer has refused.
     pub(crate) fn defer(&mut self, env: &mut Env<'_>, task: Task, wait: Duration) {
         if !self.deferred.iter().any(|(_, t)| *t == task) {
             let at = env.now + wait + env.up_to(wait);

@@ -211,10 +211,8 @@ fn reassembles_in_any_order() {
     assert_eq!(all.add(1, 3, PayloadType::IdI, part("a")), Ok(None));
     // A duplicate, even one that differs, changes nothing.
     assert_eq!(all.add(1, 3, PayloadType::Sa, part("x")), Ok(None));
-    assert_eq!(all.progress(), (2, 3));
     let whole = (PayloadType::IdI, part("abc"));
     assert_eq!(all.add(2, 3, PayloadType::None, part("b")), Ok(Some(whole)));
-    assert!(all.is_done());
     // Given out once only.
     for number in 1..=3 {
         assert_eq!(all.add(number, 3, PayloadType::IdI, part("a")), Ok(None));
@@ -229,7 +227,6 @@ fn a_larger_total_begins_anew() {
     let mut all = Reassembly::new();
     assert_eq!(all.add(1, 2, PayloadType::IdI, part("old")), Ok(None));
     assert_eq!(all.add(2, 3, PayloadType::None, part("b")), Ok(None));
-    assert_eq!(all.progress(), (1, 3));
     // What is left of the first try is refused and does no harm.
     let late = all.add(2, 2, PayloadType::None, part("old"));
     assert_eq!(late, Err(MessageError::BadFragment));
@@ -248,7 +245,6 @@ fn memory_is_bounded() {
         all.add(3, 4, PayloadType::None, vec![0]),
         Err(MessageError::BadFragment)
     );
-    assert_eq!(all.progress(), (2, 4));
     // Beginning anew frees what was held.
     assert_eq!(all.add(1, 5, PayloadType::IdI, half), Ok(None));
 }

@@ -11,11 +11,17 @@ const MAX_SOURCES: usize = 16_384;
 /// Unprotected error messages (INVALID_IKE_SPI, INVALID_SPI) a second.
 const ERRORS_PER_SECOND: u32 = 20;
 
+/// Unprotected hints a second that are looked into.
+const HINTS_PER_SECOND: u32 = 2;
+
 /// ICMP errors towards the inside a second.
 const REPORTS_PER_SECOND: u32 = 100;
 
 /// Events a second about datagrams that were refused.
 const RECORDS_PER_SECOND: u32 = 5;
+
+/// Events a second about handshakes that failed.
+const FAILURES_PER_SECOND: u32 = 50;
 
 /// A token bucket that refills to `rate` in a second.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +48,55 @@ impl Bucket {
     }
 }
 
+/// A rate for all sources together.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    rate: u32,
+    bucket: Option<Bucket>,
+}
+
+impl Rate {
+    const fn new(rate: u32) -> Self {
+        Self { rate, bucket: None }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let full = Bucket {
+            tokens: f64::from(self.rate),
+            since: now,
+        };
+        self.bucket.get_or_insert(full).take(now, self.rate)
+    }
+}
+
 /// Rates of sources that have not shown who they are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gate {
     sources: HashMap<IpAddr, Bucket>,
     overflow: Option<Bucket>,
-    errors: Option<Bucket>,
-    records: Option<Bucket>,
-    reports: Option<Bucket>,
+    swept: Option<Instant>,
+    errors: Rate,
+    esp_errors: Rate,
+    hints: Rate,
+    records: Rate,
+    failures: Rate,
+    reports: Rate,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            sources: HashMap::new(),
+            overflow: None,
+            swept: None,
+            errors: Rate::new(ERRORS_PER_SECOND),
+            esp_errors: Rate::new(ERRORS_PER_SECOND),
+            hints: Rate::new(HINTS_PER_SECOND),
+            records: Rate::new(RECORDS_PER_SECOND),
+            failures: Rate::new(FAILURES_PER_SECOND),
+            reports: Rate::new(REPORTS_PER_SECOND),
+        }
+    }
 }
 
 impl Gate {
@@ -62,7 +109,7 @@ impl Gate {
         };
         let key = block(source);
         if !self.sources.contains_key(&key) && self.sources.len() >= MAX_SOURCES {
-            self.sources.retain(|_, bucket| !bucket.is_full(now));
+            self.sweep(now);
             if self.sources.len() >= MAX_SOURCES {
                 return self.overflow.get_or_insert(full).take(now, rate);
             }
@@ -70,35 +117,43 @@ impl Gate {
         self.sources.entry(key).or_insert(full).take(now, rate)
     }
 
-    /// Whether another unprotected error message may be sent.
+    /// Forgets the sources at rest. It looks at all, so not more often than they come to rest.
+    fn sweep(&mut self, now: Instant) {
+        let recently = |at: Instant| now.saturating_duration_since(at).as_secs() < 1;
+        if !self.swept.is_some_and(recently) {
+            self.swept = Some(now);
+            self.sources.retain(|_, bucket| !bucket.is_full(now));
+        }
+    }
+
+    /// Whether another unprotected error message about IKE may be sent.
     pub fn may_complain(&mut self, now: Instant) -> bool {
-        let full = Bucket {
-            tokens: f64::from(ERRORS_PER_SECOND),
-            since: now,
-        };
-        self.errors.get_or_insert(full).take(now, ERRORS_PER_SECOND)
+        self.errors.take(now)
+    }
+
+    /// Whether another unprotected error message about ESP may be sent.
+    pub fn may_complain_of_esp(&mut self, now: Instant) -> bool {
+        self.esp_errors.take(now)
+    }
+
+    /// Whether another unprotected hint may be looked into.
+    pub fn may_heed(&mut self, now: Instant) -> bool {
+        self.hints.take(now)
     }
 
     /// Whether another ICMP error may be sent towards the inside.
     pub fn may_report(&mut self, now: Instant) -> bool {
-        let full = Bucket {
-            tokens: f64::from(REPORTS_PER_SECOND),
-            since: now,
-        };
-        self.reports
-            .get_or_insert(full)
-            .take(now, REPORTS_PER_SECOND)
+        self.reports.take(now)
     }
 
     /// Whether another refused datagram may be recorded.
     pub fn may_record(&mut self, now: Instant) -> bool {
-        let full = Bucket {
-            tokens: f64::from(RECORDS_PER_SECOND),
-            since: now,
-        };
-        self.records
-            .get_or_insert(full)
-            .take(now, RECORDS_PER_SECOND)
+        self.records.take(now)
+    }
+
+    /// Whether another failed handshake may be recorded.
+    pub fn may_record_failure(&mut self, now: Instant) -> bool {
+        self.failures.take(now)
     }
 }
 

@@ -2,15 +2,33 @@
 
 use crate::Shard;
 use crate::io::{Command, CommandId, Output, PeerFilter, Reply};
+use crate::peer::Peer;
 use crate::timers::TimerKey;
 use hawser_flight::{CloseCause, Event};
 use hawser_ike::IkeSa;
-use hawser_policy::Policy;
+use hawser_policy::{PeerTemplate, Policy};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long shutting down waits for the answers to its DELETEs.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(3);
+
+/// Where a shard is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    Running,
+    /// Everybody has been told; answers are waited for.
+    ShuttingDown,
+    Finished,
+}
+
+impl Stage {
+    /// Nobody is taken in any more.
+    pub(crate) fn is_ending(self) -> bool {
+        self != Self::Running
+    }
+}
 
 impl Shard {
     /// An operator's command; answered by one [`Output::Reply`], or ([`Command::Shutdown`]) by
@@ -50,7 +68,9 @@ impl Shard {
 
     fn rekey_device(&mut self, now: Instant, key: usize) -> Reply {
         self.operator_acts(key, "rekey");
-        let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sas.last_mut()) else {
+        let newest = self.peers.get(key).and_then(Peer::newest);
+        let peer = self.peers.get_mut(key);
+        let Some(sa) = newest.and_then(|spi| peer?.ike_sa(spi)) else {
             return Reply::Failed("the peer is down".to_owned());
         };
         let children: Vec<u32> = sa.children().iter().map(|c| c.spi_in).collect();
@@ -67,8 +87,8 @@ impl Shard {
         self.event(label, Event::OperatorAction { verb });
     }
 
-    /// A new policy: handshakes from now on follow it, SAs that stand keep the template they were
-    /// made by until they are rekeyed or end.
+    /// A new policy: handshakes from now on follow it, ours are begun anew. SAs that stand keep
+    /// the template they were made by until they end; DPD, which is the device's, follows.
     fn apply(&mut self, now: Instant, policy: Arc<Policy>) -> Reply {
         let names = |p: &Policy| {
             p.tenants
@@ -79,15 +99,47 @@ impl Shard {
         if names(&policy) != names(&self.policy) {
             return Reply::Failed("tenants have changed: that needs a restart".to_owned());
         }
+        self.drop_initiators();
         let revision = policy.revision;
         self.policy = policy;
         self.event(None, Event::ConfigApplied { revision });
+        self.refresh_templates(now);
         self.initiate_all(now);
         Reply::Done
     }
 
+    fn refresh_templates(&mut self, now: Instant) {
+        let policy = Arc::clone(&self.policy);
+        let named = |t: &Arc<PeerTemplate>| ((t.tenant, Arc::clone(&t.name)), Arc::clone(t));
+        let templates: HashMap<_, _> = policy.templates.iter().map(named).collect();
+        let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let Some(peer) = self.peers.get_mut(key) else {
+                continue;
+            };
+            let name = (peer.tenant, Arc::clone(&peer.template.name));
+            let Some(current) = templates.get(&name) else {
+                continue;
+            };
+            let before = std::mem::replace(&mut peer.template, Arc::clone(current));
+            if before.dpd != current.dpd {
+                self.start_dpd(now, key);
+                self.arm_peer(key);
+            }
+        }
+    }
+
+    /// Everybody is told, and nobody taken in any more. Asked again, it only says when it is done.
     fn shut_down(&mut self, now: Instant) {
-        self.shutting_down = Some(now);
+        if self.stage == Stage::Finished {
+            return self.out.push_back(Output::Finished);
+        }
+        if self.stage == Stage::ShuttingDown {
+            return;
+        }
+        self.stage = Stage::ShuttingDown;
+        self.drop_initiators();
+        self.drop_responders();
         let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
         for key in keys {
             if let Some(peer) = self.peers.get_mut(key) {
@@ -101,15 +153,16 @@ impl Shard {
         self.shutdown_progress();
     }
 
-    /// Finished when nothing is left to say.
+    /// Finished when nothing is left to say, nor to be passed on to another shard.
     pub(crate) fn shutdown_progress(&mut self) {
-        if self.shutting_down.is_some() && self.ike_index.is_empty() {
+        if self.ike_index.is_empty() && self.forwards.is_empty() && self.placing.is_empty() {
             self.shutdown_timeout();
         }
     }
 
     pub(crate) fn shutdown_timeout(&mut self) {
-        if self.shutting_down.take().is_some() {
+        if self.stage == Stage::ShuttingDown {
+            self.stage = Stage::Finished;
             self.out.push_back(Output::Finished);
         }
     }

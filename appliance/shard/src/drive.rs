@@ -1,14 +1,14 @@
 //! What the IKE SAs of a device want done.
 
 use crate::Shard;
-use crate::io::{CommandId, KeRequest, Output as ShardOutput, Question, Reply};
-use crate::io::{DirectoryRequest, Message};
-use crate::placing::Asker;
+use crate::asks::Asker;
+use crate::io::{DirectoryRequest, KeRequest, Message, Output as ShardOutput, Question};
+use crate::pairs::Pair;
 use hawser_flight::{CloseCause, Event, Path};
 use hawser_ike::IkeSa;
-use hawser_ike::io::{ChildRequest, Inheritance, Output, ProbeOutcome, Token};
+use hawser_ike::io::{ChildRequest, Inheritance, Output, Token};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Shard {
     /// Drains the outputs of every IKE SA of a device, and arms its timer.
@@ -29,16 +29,14 @@ impl Shard {
         match output {
             Output::Transmit { path, message } => self.transmit(path, &message),
             Output::Keepalive(path) => {
-                self.out.push_back(ShardOutput::Transmit {
-                    path,
-                    payload: vec![0xff],
-                });
+                let payload = vec![0xff];
+                self.out.push_back(ShardOutput::Transmit { path, payload });
             }
-            Output::Ask(token, work) => self.ask_key_exchange(key, spi, token, work),
-            Output::Authorize(request) => self.locate_child(key, spi, request),
+            Output::Ask(token, work) => self.ask_key_exchange(now, key, spi, token, work),
+            Output::Authorize(request) => self.locate_child(now, key, spi, request),
             Output::Authentic(path) => self.authentic_ike(now, key, spi, path),
             Output::InstallChild(install) => self.install_pair(now, key, spi, *install),
-            Output::ActivateOutbound(spi_in) => self.activate_pair(spi_in),
+            Output::ActivateOutbound(spi_in) => self.activate_pair(key, spi_in),
             Output::RemoveChild {
                 spi_in,
                 cause,
@@ -47,24 +45,29 @@ impl Shard {
                 self.remove_pair(now, spi_in, cause, linger);
             }
             Output::Successor(successor) => self.add_successor(key, *successor),
-            Output::Inherit(inheritance) => self.inherit(now, key, inheritance),
+            Output::Inherit(inheritance) => self.inherit(now, key, spi, inheritance),
             Output::Retransmitted { .. } => self.counters.retransmits += 1,
-            Output::Probed(outcome) => self.probed(key, outcome),
-            Output::Event(event) => self.peer_event(key, event),
+            Output::Probed(outcome) => self.probed(key, spi, outcome),
+            Output::Event(event) => self.peer_event(now, key, spi, event),
             Output::Closed(cause) => self.ike_closed(now, key, spi, cause),
         }
     }
 
-    fn ask_key_exchange(&mut self, key: usize, spi: u64, token: Token, work: KeRequest) {
+    fn ask_key_exchange(
+        &mut self,
+        now: Instant,
+        key: usize,
+        spi: u64,
+        token: Token,
+        work: KeRequest,
+    ) {
         if let Some(device) = self.peers.get(key).map(|p| p.device) {
-            self.ask(
-                Asker::Ike { device, spi, token },
-                Question::KeyExchange(work),
-            );
+            let asker = Asker::Ike { device, spi, token };
+            self.ask(now, asker, Question::KeyExchange(work));
         }
     }
 
-    fn locate_child(&mut self, key: usize, spi: u64, request: ChildRequest) {
+    fn locate_child(&mut self, now: Instant, key: usize, spi: u64, request: ChildRequest) {
         let Some(peer) = self.peers.get(key) else {
             return;
         };
@@ -79,7 +82,7 @@ impl Shard {
             spi,
             request,
         };
-        self.ask(asker, Question::Directory(question));
+        self.ask(now, asker, Question::Directory(question));
     }
 
     /// A new, authentic IKE message: the device lives, and its endpoint may have moved.
@@ -87,47 +90,11 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        peer.heard = now;
-        self.settle_contest(now, key, spi, path);
-        self.follow(now, key, spi, path);
-    }
-
-    /// The endpoint moves only if the peer is behind a NAT and we are not (DESIGN, Rules); the
-    /// packet that shows it is authentic and new, or the caller would not ask.
-    pub(crate) fn follow(&mut self, now: Instant, key: usize, spi: u64, path: Path) {
-        let Some(peer) = self.peers.get_mut(key) else {
-            return;
-        };
-        let Some(sa) = peer.ike_sas.iter().find(|sa| sa.local_spi() == spi) else {
-            return;
-        };
-        let (old, nat) = (sa.path(), sa.nat());
-        if old == path || old.encapsulated != path.encapsulated || !nat.peer || nat.local {
-            return;
+        peer.hear(now);
+        self.settle_contests(now, key, spi, path);
+        if self.peers.get(key).is_some_and(|p| !p.is_replaced(spi)) {
+            self.follow(now, key, spi, path);
         }
-        if !peer.may_move(now) {
-            return;
-        }
-        let before = Arc::clone(&peer.label);
-        for sa in peer.ike_sas.iter_mut().filter(|sa| sa.path() == old) {
-            sa.set_path(path);
-        }
-        for pair in &peer.pairs {
-            if let Some(pair) = self.pairs.get_mut(*pair).filter(|p| p.path == old) {
-                pair.path = path;
-            }
-        }
-        if peer.path == old {
-            peer.relabel(path);
-        }
-        self.counters.endpoint_moves += 1;
-        let event = Event::EndpointMoved {
-            from: old.remote,
-            to: path.remote,
-        };
-        self.event(Some(before), event);
-        self.claim(key);
-        self.probe_sa(now, key, spi);
     }
 
     fn add_successor(&mut self, key: usize, successor: IkeSa) {
@@ -140,53 +107,60 @@ impl Shard {
         }
     }
 
-    fn inherit(&mut self, now: Instant, key: usize, inheritance: Inheritance) {
+    fn inherit(&mut self, now: Instant, key: usize, old: u64, inheritance: Inheritance) {
         let successor = inheritance.successor;
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        if peer.find_ike_sa(successor).is_none() {
+            // It has ended meanwhile, and the Child SAs with it.
+            for child in inheritance.children {
+                self.remove_pair(now, child.spi_in, CloseCause::IkeSaClosed, Duration::ZERO);
+            }
+            return;
+        }
+        peer.succeeded(old, successor);
+        self.childless.succeeded(old, successor);
         for child in &inheritance.children {
             let pair = self.sad.get(child.spi_in).map(|entry| entry.owner);
             if let Some(pair) = pair.and_then(|p| self.pairs.get_mut(p)) {
                 pair.ike_spi = successor;
             }
         }
-        let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(successor)) else {
-            return;
-        };
-        sa.inherit(&mut crate::env!(self, now), inheritance);
+        if let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(successor)) {
+            sa.inherit(&mut crate::env!(self, now), inheritance);
+        }
     }
 
-    fn probed(&mut self, key: usize, outcome: ProbeOutcome) {
-        let pings = self
-            .peers
-            .get_mut(key)
-            .map(|p| std::mem::take(&mut p.pings));
-        let reply = match outcome {
-            ProbeOutcome::Answered(rtt) => {
-                self.counters.probes_answered += 1;
-                Reply::Pong {
-                    rtt_us: u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX),
-                }
-            }
-            ProbeOutcome::Failed => {
-                self.counters.probes_failed += 1;
-                Reply::Failed("the peer does not answer".to_owned())
-            }
-        };
-        let pings: Vec<CommandId> = pings.unwrap_or_default();
-        self.out.extend(
-            pings
-                .into_iter()
-                .map(|id| ShardOutput::Reply(id, reply.clone())),
-        );
-    }
-
-    fn peer_event(&mut self, key: usize, event: Event) {
+    /// Something happened to a device: counted, told, and acted on where it is a sign of trouble.
+    pub(crate) fn peer_event(&mut self, now: Instant, key: usize, ike_spi: u64, event: Event) {
         match &event {
             Event::ProbeSent { .. } => self.counters.probes_sent += 1,
             Event::ChildSaRefused { reason, .. } => self.counters.failures.count(*reason),
+            Event::InvalidSpiHint { spi } => self.unknown_to_peer(now, key, ike_spi, *spi),
             _ => {}
         }
         let label = self.peers.get(key).map(|p| Arc::clone(&p.label));
         self.event(label, event);
+    }
+
+    /// The peer says, authenticated, that it does not know a SPI that we send on. Rekeying mends
+    /// that: it answers CHILD_SA_NOT_FOUND, and another pair is made.
+    fn unknown_to_peer(&mut self, now: Instant, key: usize, ike_spi: u64, spi_out: u32) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let lost = |p: &Pair| p.outbound.spi() == spi_out && p.ike_spi == ike_spi && p.active;
+        let mut pairs = peer.pairs.iter().copied();
+        let lost = pairs.find(|at| self.pairs.get(*at).is_some_and(lost));
+        let Some(pair) = lost.and_then(|at| self.pairs.get_mut(at)) else {
+            return;
+        };
+        if !std::mem::replace(&mut pair.rekeying, true)
+            && let Some(sa) = peer.ike_sa(ike_spi)
+        {
+            sa.rekey_child(&mut crate::env!(self, now), pair.spi_in);
+        }
     }
 
     fn ike_closed(&mut self, now: Instant, key: usize, spi: u64, cause: CloseCause) {
@@ -198,41 +172,30 @@ impl Shard {
             return;
         };
         let sa = peer.ike_sas.remove(at);
+        peer.forget_ike_sa(spi);
         if let Some(at) = peer.adopted.iter().position(|(adopted, _)| *adopted == spi) {
             let (_, from) = peer.adopted.swap_remove(at);
             self.out
                 .push_back(ShardOutput::Send(from, Message::ForgetSpi(spi)));
         }
-        let (label, device) = (Arc::clone(&peer.label), peer.device);
-        let never_up = peer.ike_sas.is_empty() && !peer.up && peer.down_cause.is_none();
-        let over = peer.ike_sas.is_empty().then(|| peer.template.clone());
-        if over.is_some() {
+        let (label, template) = (Arc::clone(&peer.label), Arc::clone(&peer.template));
+        if peer.ike_sas.is_empty() {
             peer.dpd_at = None;
-            let pings = std::mem::take(&mut peer.pings);
-            let gone = Reply::Failed(format!("the IKE SA ended: {cause}"));
-            self.out.extend(
-                pings
-                    .into_iter()
-                    .map(|id| ShardOutput::Reply(id, gone.clone())),
-            );
         }
+        let unserved = !peer.has_usable_ike_sa();
+        self.pings_over(key, spi, &format!("the IKE SA ended: {cause}"));
         let (spi_i, spi_r) = sa.spis();
-        self.event(
-            Some(label),
-            Event::IkeSaClosed {
-                spi_i,
-                spi_r,
-                cause,
-            },
-        );
-        if never_up {
-            self.remember(now, device);
+        let event = Event::IkeSaClosed {
+            spi_i,
+            spi_r,
+            cause,
+        };
+        self.event(Some(label), event);
+        self.has_left(now, key);
+        if unserved {
+            self.initiate_again(now, &template);
         }
-        self.contest_over(key, spi);
-        match over {
-            Some(template) if self.shutting_down.is_none() => self.initiate_again(now, &template),
-            _ => self.shutdown_progress(),
-        }
+        self.shutdown_progress();
     }
 }
 

@@ -216,6 +216,16 @@ pub enum Message {
     Probe(DeviceId),
     /// The IKE SA that was handed over with this SPI is gone: stop forwarding.
     ForgetSpi(u64),
+    /// Another device holds what this one of the receiver holds: it is to end.
+    Yield(DeviceId),
+    /// Somebody at this address says, unprotected, that a SPI of its is unknown to it: ask the
+    /// peer that it is sent on to whether it lives.
+    SpiHint {
+        /// Where the hint came from.
+        source: std::net::IpAddr,
+        /// The SPI, of ESP that we send.
+        spi: u32,
+    },
 }
 
 /// An IKE SA on its way to the shard of its device.

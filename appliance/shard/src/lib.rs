@@ -4,22 +4,34 @@
 //! are no locks. See [`io`] for how it is called.
 //!
 //! Where is what:
-//! * [`admission`]: who may begin a handshake; `handshakes`: half-open SAs in both roles;
-//! * `placing`: which device an authenticated peer is, and on which shard it lives;
-//! * `peer`, `drive`: a device and what its IKE SAs want done; `pairs`: its Child SAs;
-//! * `packets`: ESP in and out; `liveness`: DPD; `timers`; `commands`; `status`.
+//! * packets: `packets` sorts what comes and takes ESP in and out, `outbound` is the SPD over all
+//!   shards, `pairs` the Child SAs, `endpoint` where a device is;
+//! * IKE: `ike_messages` finds the SA of a datagram, `responders` and `initiators` are the
+//!   half-open ones, `drive` does what established ones want done, `hints` is what is said outside
+//!   of SAs, [`admission`] who may begin;
+//! * devices: `placing` finds out which one a peer is and on which shard it lives, `contest` which
+//!   of its IKE SAs stays, `peer` is the device, `memory` what is kept of it, `liveness` its DPD;
+//! * `asks` (questions), `timers`, `commands`, `status`.
 
 pub mod admission;
+mod asks;
 mod commands;
+mod contest;
 pub mod counters;
 mod drive;
-mod handshakes;
+mod endpoint;
+mod hints;
+mod ike_messages;
+mod initiators;
 pub mod io;
 mod liveness;
+mod memory;
+mod outbound;
 mod packets;
 mod pairs;
 mod peer;
 mod placing;
+mod responders;
 mod spi;
 mod status;
 mod timers;
@@ -28,21 +40,25 @@ pub mod view;
 pub use spi::shard_of;
 
 use admission::Gate;
+use asks::Asks;
+use commands::Stage;
 use counters::Counters;
-use handshakes::Handshakes;
+use hawser_esp::Sad;
 use hawser_esp::packet::Ecn;
-use hawser_esp::{Sad, Spd};
 use hawser_flight::{Event, Path, PeerLabel};
 use hawser_ike::handshake::cookie::CookieJar;
 use hawser_policy::{Policy, TenantId};
-use io::{AskId, DeviceId, Output, PacketSink, Question, ShardId};
-use pairs::{Pair, Target};
+use initiators::Initiators;
+use io::{DeviceId, Message, Output, PacketSink, ShardId};
+use memory::{Childless, Gone};
+use outbound::Outbound;
+use pairs::Pair;
 use peer::Peer;
-use placing::Asker;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use responders::Responders;
 use slab::Slab;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 use timers::Timers;
@@ -68,20 +84,26 @@ pub struct Shard {
     rng: ChaCha20Rng,
     gate: Gate,
     cookies: CookieJar,
-    handshakes: Handshakes,
+    responders: Responders,
+    initiators: Initiators,
     peers: Slab<Peer>,
     devices: HashMap<DeviceId, usize>,
     next_device: u64,
+    /// The device of each IKE SA, by local SPI.
     ike_index: HashMap<u64, usize>,
+    /// IKE SAs, authenticated, whose device is being looked for.
+    placing: HashSet<u64>,
+    /// IKE SAs with a SPI of this shard's bucket that were handed over.
     forwards: HashMap<u64, ShardId>,
-    gone: VecDeque<(DeviceId, Instant)>,
+    gone: Gone,
+    childless: Childless,
     sad: Sad<usize>,
     pairs: Slab<Pair>,
-    spds: Vec<Spd<Target>>,
+    /// By tenant.
+    spds: Vec<Outbound>,
     timers: Timers,
-    asks: HashMap<AskId, Asker>,
-    next_ask: u64,
-    shutting_down: Option<Instant>,
+    asks: Asks,
+    stage: Stage,
     out: VecDeque<Output>,
     counters: Counters,
     sealed: Vec<u8>,
@@ -108,7 +130,8 @@ impl Shard {
     pub fn new(config: ShardConfig, now: Instant) -> Self {
         let mut rng = ChaCha20Rng::from_seed(config.seed);
         let cookies = CookieJar::new(now, &mut rng);
-        let spds = config.policy.tenants.iter().map(|_| Spd::new()).collect();
+        let tables = |_| Outbound::default();
+        let spds = config.policy.tenants.iter().map(tables).collect();
         let mut shard = Self {
             id: config.id,
             shards: config.shards.max(1),
@@ -116,20 +139,22 @@ impl Shard {
             cookies,
             rng,
             policy: config.policy,
-            handshakes: Handshakes::default(),
+            responders: Responders::default(),
+            initiators: Initiators::default(),
             peers: Slab::new(),
             devices: HashMap::new(),
             next_device: 0,
             ike_index: HashMap::new(),
+            placing: HashSet::new(),
             forwards: HashMap::new(),
-            gone: VecDeque::new(),
+            gone: Gone::default(),
+            childless: Childless::default(),
             sad: Sad::new(),
             pairs: Slab::new(),
             spds,
             timers: Timers::default(),
-            asks: HashMap::new(),
-            next_ask: 0,
-            shutting_down: None,
+            asks: Asks::default(),
+            stage: Stage::Running,
             out: VecDeque::new(),
             counters: Counters::default(),
             sealed: Vec::with_capacity(2048),
@@ -185,6 +210,28 @@ impl Shard {
         self.inner_packet(now, tenant, packet, true, sink);
     }
 
+    /// What another shard sends.
+    pub fn message(&mut self, now: Instant, message: Message) {
+        match message {
+            Message::Adopt(adoption) => self.adopt(now, *adoption),
+            Message::SelectorsAdded { .. } | Message::SelectorsRemoved { .. } => {
+                self.others_selectors(&message);
+            }
+            Message::Probe(device) => {
+                if let Some(key) = self.devices.get(&device).copied() {
+                    self.probe_device(now, key);
+                    self.drive(now, key);
+                }
+            }
+            Message::ForgetSpi(spi) => {
+                self.forwards.remove(&spi);
+                self.shutdown_progress();
+            }
+            Message::Yield(device) => self.yield_device(now, device),
+            Message::SpiHint { source, spi } => self.spi_hint(now, source, spi),
+        }
+    }
+
     /// The next output, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.out.pop_front()
@@ -196,11 +243,17 @@ impl Shard {
         &self.counters
     }
 
-    fn ask(&mut self, asker: Asker, question: Question) {
-        self.next_ask += 1;
-        let id = AskId(self.next_ask);
-        self.asks.insert(id, asker);
-        self.out.push_back(Output::Ask(id, question));
+    /// How much is kept, for tests of what must not grow: timers, questions, devices, and IKE SAs
+    /// that are forwarded or placed.
+    #[doc(hidden)]
+    pub fn footprint(&self) -> [usize; 5] {
+        [
+            self.timers.len(),
+            self.asks.len(),
+            self.peers.len(),
+            self.forwards.len() + self.placing.len(),
+            self.pairs.len() + self.sad.len(),
+        ]
     }
 
     fn event(&mut self, peer: Option<Arc<PeerLabel>>, event: Event) {

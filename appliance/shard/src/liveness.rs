@@ -3,52 +3,71 @@
 
 use crate::Shard;
 use crate::io::{CommandId, Output, Reply};
-use crate::timers::TimerKey;
+use crate::peer::Peer;
 use hawser_ike::IkeSa;
 use hawser_ike::ike_sa::SaState;
+use hawser_ike::io::ProbeOutcome;
 use hawser_ike::window::Schedule;
-use hawser_policy::{DpdMode, DpdSettings};
+use hawser_policy::DpdMode;
 use std::time::{Duration, Instant};
 
-/// How an operator's `ping`, and a probe that settles something, is retransmitted where the
-/// template has no DPD.
-const PROBE: Schedule = Schedule::Fixed {
+/// How the older IKE SA of a contest is probed where the template has no DPD.
+const CONTEST: Schedule = Schedule::Fixed {
     interval: Duration::from_secs(2),
     retries: 3,
 };
 
-fn schedule(dpd: Option<&DpdSettings>) -> Schedule {
-    dpd.map_or(PROBE, |d| Schedule::Fixed {
-        interval: d.retry,
-        retries: d.retries,
-    })
+/// How long an operator's `ping` waits for the answer.
+const PING_WAIT: Duration = Duration::from_secs(8);
+
+/// A device that nothing came from for so long is not shown as up: nothing proves it alive.
+pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// A `ping` that waits for its answer.
+pub(crate) struct Ping {
+    /// Until when.
+    pub(crate) until: Instant,
+    id: CommandId,
+    /// The IKE SA that is probed.
+    spi: u64,
+}
+
+impl Peer {
+    /// DPD's retransmissions where the template has it.
+    fn dpd_schedule(&self) -> Option<Schedule> {
+        let dpd = self.template.dpd?;
+        Some(Schedule::Fixed {
+            interval: dpd.retry,
+            retries: dpd.retries,
+        })
+    }
+
+    /// The newest IKE SA in use.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        let mut usable = self
+            .ike_sas
+            .iter()
+            .filter(|sa| sa.state() == SaState::Established);
+        usable.next_back().map(IkeSa::local_spi)
+    }
 }
 
 impl Shard {
-    /// A new IKE SA of the device: periodic probes begin.
+    /// A new IKE SA of the device, or new settings: periodic probes begin, or end.
     pub(crate) fn start_dpd(&mut self, now: Instant, key: usize) {
-        let Some(peer) = self.peers.get_mut(key) else {
-            return;
-        };
-        peer.dpd_at = match peer.template.dpd {
-            Some(DpdSettings {
-                mode: DpdMode::Periodic,
-                interval,
-                ..
-            }) => Some(now + interval),
-            _ => None,
-        };
+        if let Some(peer) = self.peers.get_mut(key) {
+            let dpd = peer.template.dpd;
+            let periodic = dpd.filter(|d| d.mode == DpdMode::Periodic && !peer.ike_sas.is_empty());
+            peer.dpd_at = periodic.map(|dpd| now + dpd.interval);
+        }
     }
 
     pub(crate) fn periodic_dpd(&mut self, now: Instant, key: usize) {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        let (Some(dpd), Some(at)) = (peer.template.dpd, peer.dpd_at) else {
-            return;
-        };
-        if at <= now {
-            peer.dpd_at = Some(now + dpd.interval);
+        if peer.dpd_at.is_some_and(|at| at <= now) {
+            peer.dpd_at = peer.template.dpd.map(|dpd| now + dpd.interval);
             self.probe_device(now, key);
         }
     }
@@ -63,58 +82,96 @@ impl Shard {
             return;
         };
         let quiet = now.saturating_duration_since(peer.heard);
-        if quiet > dpd.interval && !peer.ike_sas.iter().any(IkeSa::is_waiting) {
-            self.probe_device(now, key);
+        if quiet > dpd.interval
+            && !peer.ike_sas.iter().any(IkeSa::is_waiting)
+            && self.probe_device(now, key)
+        {
             self.drive(now, key);
         }
     }
 
-    /// Probes the newest IKE SA in use; an outstanding request is the probe.
-    pub(crate) fn probe_device(&mut self, now: Instant, key: usize) {
-        let newest = self.peers.get(key).and_then(|p| {
-            let mut usable = p
-                .ike_sas
-                .iter()
-                .filter(|sa| sa.state() == SaState::Established);
-            usable.next_back().map(IkeSa::local_spi)
-        });
-        if let Some(spi) = newest {
-            self.probe_sa(now, key, spi);
-        }
+    /// Probes the newest IKE SA in use; an outstanding request is the probe. Says whether a probe
+    /// was begun.
+    pub(crate) fn probe_device(&mut self, now: Instant, key: usize) -> bool {
+        let newest = self.peers.get(key).and_then(Peer::newest);
+        newest.is_some_and(|spi| self.probe_patiently(now, key, spi))
     }
 
-    /// Probes this IKE SA; says whether a probe was begun.
+    /// Probes an IKE SA as DPD is configured; without DPD as patiently as any request is sent,
+    /// for nobody who asks that may end a tunnel early.
+    pub(crate) fn probe_patiently(&mut self, now: Instant, key: usize, spi: u64) -> bool {
+        let Some(peer) = self.peers.get(key) else {
+            return false;
+        };
+        let patient = Schedule::Backoff(peer.template.retransmission);
+        self.probe(now, key, spi, peer.dpd_schedule().unwrap_or(patient))
+    }
+
+    /// Probes an IKE SA that another one may have replaced.
     pub(crate) fn probe_sa(&mut self, now: Instant, key: usize, spi: u64) -> bool {
-        let Some(peer) = self.peers.get_mut(key) else {
-            return false;
-        };
-        let schedule = schedule(peer.template.dpd.as_ref());
-        let Some(sa) = peer.ike_sa(spi) else {
-            return false;
-        };
-        let begun = sa.probe(&mut crate::env!(self, now), schedule);
-        // Its outputs are drained with the device's; a call from within that is harmless.
-        self.timers.at(now, TimerKey::Peer(key));
-        if let Some(peer) = self.peers.get_mut(key) {
-            peer.armed = Some(now);
-        }
-        begun
+        let schedule = self.peers.get(key).and_then(Peer::dpd_schedule);
+        self.probe(now, key, spi, schedule.unwrap_or(CONTEST))
+    }
+
+    /// The caller drives the device.
+    fn probe(&mut self, now: Instant, key: usize, spi: u64, schedule: Schedule) -> bool {
+        let sa = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi));
+        sa.is_some_and(|sa| sa.probe(&mut crate::env!(self, now), schedule))
     }
 
     /// An operator wants to know whether the device lives.
     pub(crate) fn ping(&mut self, now: Instant, id: CommandId, key: usize) {
-        let newest = self
-            .peers
-            .get(key)
-            .and_then(|p| p.ike_sas.last().map(IkeSa::local_spi));
-        let begun = newest.is_some_and(|spi| self.probe_sa(now, key, spi));
-        let probing = self.peers.get(key).is_some_and(|p| !p.pings.is_empty());
-        if let Some(peer) = self.peers.get_mut(key).filter(|_| begun || probing) {
-            peer.pings.push(id);
-        } else {
-            let why = "no IKE SA to ask on, or another request is under way".to_owned();
-            self.out.push_back(Output::Reply(id, Reply::Failed(why)));
+        let newest = self.peers.get(key).and_then(Peer::newest);
+        let begun = newest.is_some_and(|spi| self.probe_patiently(now, key, spi));
+        let peer = self.peers.get_mut(key);
+        let asked = |p: &&mut Peer| begun || p.pings.iter().any(|ping| Some(ping.spi) == newest);
+        match (peer.filter(asked), newest) {
+            (Some(peer), Some(spi)) => peer.pings.push(Ping {
+                until: now + PING_WAIT,
+                id,
+                spi,
+            }),
+            _ => {
+                let why = "no IKE SA to ask on, or another request is under way".to_owned();
+                self.out.push_back(Output::Reply(id, Reply::Failed(why)));
+            }
         }
         self.drive(now, key);
+    }
+
+    /// A probe of an IKE SA has ended.
+    pub(crate) fn probed(&mut self, key: usize, spi: u64, outcome: ProbeOutcome) {
+        match outcome {
+            ProbeOutcome::Answered(rtt) => {
+                self.counters.probes_answered += 1;
+                let rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+                self.answer_pings(key, &Reply::Pong { rtt_us }, |ping| ping.spi == spi);
+            }
+            ProbeOutcome::Failed => {
+                self.counters.probes_failed += 1;
+                self.pings_over(key, spi, "the peer does not answer");
+            }
+        }
+    }
+
+    /// Nobody will answer the pings on this IKE SA any more.
+    pub(crate) fn pings_over(&mut self, key: usize, spi: u64, why: &str) {
+        let failed = Reply::Failed(why.to_owned());
+        self.answer_pings(key, &failed, |ping| ping.spi == spi);
+    }
+
+    pub(crate) fn pings_due(&mut self, now: Instant, key: usize) {
+        let failed = Reply::Failed("the peer does not answer".to_owned());
+        self.answer_pings(key, &failed, |ping| ping.until <= now);
+    }
+
+    fn answer_pings(&mut self, key: usize, reply: &Reply, which: impl Fn(&Ping) -> bool) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        for ping in peer.pings.iter().filter(|p| which(p)) {
+            self.out.push_back(Output::Reply(ping.id, reply.clone()));
+        }
+        peer.pings.retain(|p| !which(p));
     }
 }

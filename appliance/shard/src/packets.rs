@@ -2,7 +2,7 @@
 
 use crate::Shard;
 use crate::io::{HandOff, PacketSink};
-use crate::pairs::Target;
+use crate::outbound::Target;
 use crate::spi::shard_of;
 use hawser_esp::packet::{Ecn, PacketInfo};
 use hawser_esp::{Fragmenter, icmp, mss};
@@ -76,10 +76,15 @@ impl Shard {
                     },
                 );
             }
-            Err(reason) => return self.counters.drops.count(reason),
+            Err(reason) => {
+                self.counters.drops.count(reason);
+                if reason == DropReason::UnknownSpi {
+                    self.unknown_spi(now, path, packet);
+                }
+                return;
+            }
         };
         let at = entry.owner;
-        let spi_in = entry.sa.spi();
         let opened = match entry.sa.open(packet, ecn, now) {
             Ok(opened) => opened,
             Err(reason) => return self.counters.drops.count(reason),
@@ -89,27 +94,34 @@ impl Shard {
         let Some(pair) = self.pairs.get(at) else {
             return;
         };
-        let (key, ike_spi, tenant, mtu) = (pair.peer, pair.ike_spi, pair.tenant, pair.mtu);
-        let (moved, confirms) = (pair.path != path && opened.newest, !pair.active);
+        let (key, tenant, mtu) = (pair.peer, pair.tenant, pair.mtu);
+        let (moved, confirms) = (pair.path != path && opened.newest, pair.unconfirmed);
         if !opened.dummy {
             mss::clamp(opened.inner, mtu);
             sink.inner(tenant, opened.inner);
         }
+        if pair.lingers {
+            return;
+        }
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.heard = now;
+            peer.hear(now);
         }
         if moved {
-            self.follow(now, key, ike_spi, path);
-            self.drive(now, key);
+            self.esp_moved(now, at, path);
         }
         if confirms {
-            self.confirm(now, key, ike_spi, spi_in);
+            self.confirm(now, at);
         }
         self.check_volume(now, at);
     }
 
     /// Inbound traffic on a pair that we do not send on yet: the peer has it.
-    fn confirm(&mut self, now: Instant, key: usize, ike_spi: u64, spi_in: u32) {
+    fn confirm(&mut self, now: Instant, at: usize) {
+        let Some(pair) = self.pairs.get_mut(at) else {
+            return;
+        };
+        pair.unconfirmed = false;
+        let (key, ike_spi, spi_in) = (pair.peer, pair.ike_spi, pair.spi_in);
         if let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(ike_spi)) {
             sa.inbound_seen(spi_in);
             self.drive(now, key);
@@ -160,14 +172,14 @@ impl Shard {
         let target = self
             .spds
             .get(usize::from(tenant.0))
-            .and_then(|spd| spd.lookup(&info));
+            .and_then(|tables| tables.lookup(&info, handed));
         match target {
             Some(Target::Pair(at)) => self.send_on(now, at, &info, packet, sink),
-            Some(Target::Shard(shard, _)) if !handed => {
+            Some(Target::Shard(shard, _)) => {
                 self.counters.handed_off += 1;
                 sink.hand_off(shard, HandOff::Inner { tenant, packet });
             }
-            _ => self.counters.drops.count(DropReason::NoChildSa),
+            None => self.counters.drops.count(DropReason::NoChildSa),
         }
     }
 

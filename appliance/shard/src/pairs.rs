@@ -17,15 +17,6 @@ use std::time::{Duration, Instant};
 /// sent without DF, and what fits 1500 octets is not fragmented on the way in practice.
 const PATH_MTU: usize = 1500;
 
-/// Where a packet from the inside goes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Target {
-    /// To this pair.
-    Pair(usize),
-    /// To another shard, for its pair with this owner number.
-    Shard(ShardId, u64),
-}
-
 /// A pair of Child SAs. Its inbound half is in the SAD, under `spi_in`.
 pub(crate) struct Pair {
     pub(crate) peer: usize,
@@ -40,6 +31,10 @@ pub(crate) struct Pair {
     pub(crate) remote: Vec<TrafficSelector>,
     /// We send on it.
     pub(crate) active: bool,
+    /// We answered for it, and send on it when the peer has shown that it has it.
+    pub(crate) unconfirmed: bool,
+    /// It has ended, and only takes what was under way.
+    pub(crate) lingers: bool,
     /// Inbound SPI of the pair that it replaces.
     pub(crate) predecessor: Option<u32>,
     /// Largest inner packet.
@@ -57,7 +52,7 @@ impl Pair {
     }
 }
 
-fn largest_inner(path: &Path, suite: &EspSuite) -> u16 {
+pub(crate) fn largest_inner(path: &Path, suite: &EspSuite) -> u16 {
     let around = Encapsulation {
         outer_v6: path.remote.is_ipv6(),
         udp: path.encapsulated,
@@ -92,11 +87,11 @@ impl Shard {
         let Some(peer) = self.peers.get(key) else {
             return;
         };
-        let Some(sa) = peer.ike_sas.iter().find(|sa| sa.local_spi() == ike_spi) else {
+        let Some(sa) = peer.find_ike_sa(ike_spi) else {
             return;
         };
-        let Some(settings) = peer.template.children.get(install.child) else {
-            return;
+        let Some(settings) = sa.template().children.get(install.child) else {
+            return tracing::error!(child = install.child, "a Child SA of no template");
         };
         let suite = install.suite;
         let opener = EspOpener::new(suite.encr, suite.integ, &install.encr_in, &install.integ_in);
@@ -131,6 +126,8 @@ impl Shard {
             local,
             remote,
             active: false,
+            unconfirmed: !install.outbound,
+            lingers: false,
             predecessor,
             mtu: largest_inner(&path, &suite).min(self.policy.tenant(peer.tenant).mtu),
             soft_bytes: bytes / 10 * 9,
@@ -165,17 +162,32 @@ impl Shard {
         if pair.suite.is_weak() {
             self.counters.weak_suites += 1;
         }
+        // Where nothing sends that it is to replace, there is nothing to wait for.
+        let alone = !self.is_served(key, pair.predecessor);
         let at = self.pairs.insert(pair);
         self.route(at, true);
         self.sad.insert(inbound, at);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.pairs.push(at);
         }
-        self.claim(key);
-        if outbound {
-            self.activate_pair(spi_in);
+        self.claim(now, key);
+        if outbound || alone {
+            self.activate_pair(key, spi_in);
         }
         self.peer_up(now, key);
+    }
+
+    /// Whether a pair, or one that replaced it, is sent on.
+    fn is_served(&self, key: usize, spi_in: Option<u32>) -> bool {
+        let pairs = self.peers.get(key).map_or(&[][..], |peer| &peer.pairs);
+        let mut pairs = pairs.iter().filter_map(|p| self.pairs.get(*p));
+        pairs.any(|p| p.active && (Some(p.spi_in) == spi_in || p.predecessor == spi_in))
+    }
+
+    /// The device's pair with this inbound SPI, if it has not ended.
+    fn pair_of(&self, key: usize, spi_in: u32) -> Option<usize> {
+        let at = self.sad.get(spi_in)?.owner;
+        self.peers.get(key)?.pairs.contains(&at).then_some(at)
     }
 
     /// Routes of a pair's networks, and word to the other shards.
@@ -221,28 +233,31 @@ impl Shard {
     }
 
     /// From now on packets from the inside take this pair; its predecessor sends no more.
-    pub(crate) fn activate_pair(&mut self, spi_in: u32) {
-        let Some(at) = self.sad.get(spi_in).map(|entry| entry.owner) else {
+    pub(crate) fn activate_pair(&mut self, key: usize, spi_in: u32) {
+        let Some(at) = self.pair_of(key, spi_in) else {
             return;
         };
         let Some(pair) = self.pairs.get_mut(at).filter(|p| !p.active) else {
             return;
         };
-        pair.active = true;
-        let (predecessor, tenant) = (pair.predecessor, usize::from(pair.tenant.0));
+        (pair.active, pair.unconfirmed) = (true, false);
+        let (predecessor, tenant) = (pair.predecessor, pair.tenant);
         let (local, remote) = (pair.local.clone(), pair.remote.clone());
-        let Some(spd) = self.spds.get_mut(tenant) else {
+        if let Some(tables) = self.spds.get_mut(usize::from(tenant.0)) {
+            tables.insert_own(at, &local, &remote);
+        }
+        if let Some(old) = predecessor.and_then(|spi| self.pair_of(key, spi)) {
+            self.deactivate_pair(old);
+        }
+    }
+
+    fn deactivate_pair(&mut self, at: usize) {
+        let Some(pair) = self.pairs.get_mut(at) else {
             return;
         };
-        spd.insert(Target::Pair(at), &local, &remote);
-        let old = predecessor
-            .and_then(|spi| self.sad.get(spi))
-            .map(|entry| entry.owner);
-        if let Some(old) = old {
-            spd.remove(Target::Pair(old));
-            if let Some(old) = self.pairs.get_mut(old) {
-                old.active = false;
-            }
+        pair.active = false;
+        if let Some(tables) = self.spds.get_mut(usize::from(pair.tenant.0)) {
+            tables.remove_own(at);
         }
     }
 
@@ -260,13 +275,16 @@ impl Shard {
         let Some(pair) = self.pairs.get_mut(at) else {
             return;
         };
-        pair.active = false;
-        let (key, tenant) = (pair.peer, usize::from(pair.tenant.0));
-        let spi_out = pair.outbound.spi();
-        if let Some(spd) = self.spds.get_mut(tenant) {
-            spd.remove(Target::Pair(at));
+        if std::mem::replace(&mut pair.lingers, true) {
+            // It has ended already, and now what was under way need not be waited for.
+            return if linger.is_zero() {
+                self.linger_over(spi_in);
+            };
         }
-        self.activate_successor(spi_in);
+        let (key, spi_out) = (pair.peer, pair.outbound.spi());
+        self.miss_pair(now, key, cause);
+        self.activate_successor(key, spi_in);
+        self.deactivate_pair(at);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.pairs.retain(|p| *p != at);
             let label = Arc::clone(&peer.label);
@@ -278,7 +296,7 @@ impl Shard {
             self.event(Some(label), event);
         }
         self.route(at, false);
-        self.claim(key);
+        self.claim(now, key);
         if linger.is_zero() {
             self.linger_over(spi_in);
         } else {
@@ -286,33 +304,40 @@ impl Shard {
         }
         if self.peers.get(key).is_some_and(|p| p.pairs.is_empty()) {
             self.peer_down(now, key, cause);
+            self.has_left(now, key);
         }
     }
 
+    /// A pair that we asked for has ended without a successor: another is asked for in a while.
+    fn miss_pair(&mut self, now: Instant, key: usize, cause: CloseCause) {
+        let replaced = matches!(cause, CloseCause::Rekeyed | CloseCause::RekeyCollision);
+        let Some(peer) = self.peers.get(key).filter(|_| !replaced) else {
+            return;
+        };
+        let template = Arc::clone(&peer.template);
+        self.initiate_again(now, &template);
+    }
+
     /// A pair never ends while its successor only receives.
-    fn activate_successor(&mut self, spi_in: u32) {
-        let waits = |p: &Pair| p.predecessor == Some(spi_in) && !p.active;
-        let successor = self
-            .pairs
-            .iter()
-            .find(|(_, p)| waits(p))
-            .map(|(_, p)| p.spi_in);
-        if let Some(successor) = successor {
-            self.activate_pair(successor);
+    fn activate_successor(&mut self, key: usize, spi_in: u32) {
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
+        let pairs = || peer.pairs.iter().filter_map(|p| self.pairs.get(*p));
+        let replaced = |spi| pairs().any(|p| p.predecessor == Some(spi) && p.active);
+        let waits = |p: &&Pair| p.predecessor == Some(spi_in) && !p.active && !replaced(p.spi_in);
+        if let Some(successor) = pairs().find(waits).map(|p| p.spi_in) {
+            self.activate_pair(key, successor);
         }
     }
 
     /// Nothing more is taken under this SPI.
     pub(crate) fn linger_over(&mut self, spi_in: u32) {
-        let listed = |shard: &Self, at: usize| {
-            let peer = shard.pairs.get(at).map(|p| p.peer);
-            peer.and_then(|p| shard.peers.get(p))
-                .is_some_and(|p| p.pairs.contains(&at))
-        };
         let Some(at) = self.sad.get(spi_in).map(|entry| entry.owner) else {
             return;
         };
-        if !listed(self, at) {
+        // The SPI may be another pair's by now.
+        if self.pairs.get(at).is_none_or(|p| p.lingers) {
             self.sad.remove(spi_in);
             self.pairs.try_remove(at);
         }

@@ -1,38 +1,30 @@
 //! A device: the one who owns its IKE SAs and Child SAs.
 
 use crate::Shard;
-use crate::io::{CommandId, DeviceId, DirectoryRequest, Question, ShardId};
-use crate::placing::Asker;
+use crate::contest::{Contest, Retiring};
+use crate::io::{DeviceId, DirectoryRequest, Question, ShardId};
+use crate::liveness::{Ping, SILENT_AFTER};
 use crate::timers::TimerKey;
 use crate::view::PeerStatus;
 use hawser_flight::{CloseCause, Event, Path, PeerLabel};
 use hawser_ike::IkeSa;
+use hawser_ike::ike_sa::SaState;
 use hawser_policy::{Identity, PeerTemplate, TenantId, TrafficSelector};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Devices without SAs that are remembered at most, and for how long.
-const MAX_GONE: usize = 10_000;
-const REMEMBER: Duration = Duration::from_secs(24 * 3600);
 
 /// Moves of an endpoint in [`MOVES_WINDOW`] at most.
 const MAX_MOVES: u8 = 10;
 const MOVES_WINDOW: Duration = Duration::from_secs(10);
-
-/// Two SAs claim to be the same device from different endpoints: the older one is being probed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Contest {
-    /// Local SPI of the older IKE SA.
-    pub(crate) older: u64,
-    /// Local SPI of the newer.
-    pub(crate) newer: u64,
-}
 
 /// A device.
 pub(crate) struct Peer {
     pub(crate) device: DeviceId,
     pub(crate) label: Arc<PeerLabel>,
     pub(crate) tenant: TenantId,
+    /// What governs the device: the newest template of its SAs, or that template as the policy
+    /// has it now. A Child SA follows the template of its IKE SA.
     pub(crate) template: Arc<PeerTemplate>,
     pub(crate) identity: Identity,
     pub(crate) path: Path,
@@ -43,16 +35,21 @@ pub(crate) struct Peer {
     pub(crate) pairs: Vec<usize>,
     /// What its pairs cover or covered last.
     pub(crate) selectors: Vec<TrafficSelector>,
+    /// Endpoint and life that the directory was told with these selectors.
+    claimed: Option<(SocketAddr, bool)>,
     pub(crate) up: bool,
     pub(crate) since: Instant,
     pub(crate) down_cause: Option<CloseCause>,
     /// When anything authentic came from it.
     pub(crate) heard: Instant,
+    /// Nothing has come for so long that nothing proves it alive.
+    pub(crate) silent: bool,
     pub(crate) dpd_at: Option<Instant>,
-    pub(crate) contest: Option<Contest>,
-    /// IKE SAs that a successor replaced, by local SPI, and when they are deleted.
-    pub(crate) retiring: Vec<(Instant, u64)>,
-    pub(crate) pings: Vec<CommandId>,
+    pub(crate) contests: Vec<Contest>,
+    pub(crate) retiring: Vec<Retiring>,
+    pub(crate) pings: Vec<Ping>,
+    /// Since when it has neither IKE SA nor pair.
+    pub(crate) gone: Option<Instant>,
     moves: (u8, Instant),
     pub(crate) armed: Option<Instant>,
 }
@@ -61,11 +58,10 @@ impl Peer {
     /// Its status, by evidence.
     pub(crate) fn status(&self) -> PeerStatus {
         let unanswered = self.ike_sas.iter().any(IkeSa::is_struggling);
-        match (self.up, unanswered) {
-            (true, false) => PeerStatus::Up,
-            (true, true) => PeerStatus::Degraded,
-            (false, _) if self.ike_sas.is_empty() => PeerStatus::Down,
-            (false, _) => PeerStatus::Degraded,
+        match self.up {
+            true if !unanswered && !self.silent => PeerStatus::Up,
+            false if self.ike_sas.is_empty() => PeerStatus::Down,
+            _ => PeerStatus::Degraded,
         }
     }
 
@@ -73,6 +69,24 @@ impl Peer {
         self.ike_sas
             .iter_mut()
             .find(|sa| sa.local_spi() == local_spi)
+    }
+
+    pub(crate) fn find_ike_sa(&self, local_spi: u64) -> Option<&IkeSa> {
+        self.ike_sas.iter().find(|sa| sa.local_spi() == local_spi)
+    }
+
+    /// Whether an IKE SA is in use, or about to be.
+    pub(crate) fn has_usable_ike_sa(&self) -> bool {
+        let usable = |sa: &IkeSa| {
+            use SaState::{Authenticating, Established, Provisional};
+            matches!(sa.state(), Authenticating | Established | Provisional)
+        };
+        self.ike_sas.iter().any(usable)
+    }
+
+    /// Something authentic came from it.
+    pub(crate) fn hear(&mut self, now: Instant) {
+        (self.heard, self.silent) = (now, false);
     }
 
     /// Whether another move is allowed now; counts it.
@@ -89,6 +103,7 @@ impl Peer {
         self.path = path;
         self.label = Arc::new(PeerLabel {
             path,
+            template: Arc::clone(&self.template.name),
             ..(*self.label).clone()
         });
     }
@@ -98,8 +113,14 @@ impl Peer {
             .ike_sas
             .iter()
             .filter_map(|sa| sa.next_timeout().map(|(at, _)| at));
-        let retiring = self.retiring.iter().map(|(at, _)| *at);
-        sas.chain(retiring).chain(self.dpd_at).min()
+        let retiring = self.retiring.iter().map(|r| r.at);
+        let pings = self.pings.iter().map(|p| p.until);
+        let silence = (self.up && !self.silent).then(|| self.heard + SILENT_AFTER);
+        sas.chain(retiring)
+            .chain(pings)
+            .chain(silence)
+            .chain(self.dpd_at)
+            .min()
     }
 }
 
@@ -133,19 +154,31 @@ impl Shard {
             adopted: Vec::new(),
             pairs: Vec::new(),
             selectors: Vec::new(),
+            claimed: None,
             up: false,
             since: now,
             down_cause: None,
             heard: now,
+            silent: false,
             dpd_at: None,
-            contest: None,
+            contests: Vec::new(),
             retiring: Vec::new(),
             pings: Vec::new(),
+            gone: None,
             moves: (0, now),
             armed: None,
         });
         self.devices.insert(device, key);
         key
+    }
+
+    /// The device is no more.
+    pub(crate) fn drop_peer(&mut self, key: usize) {
+        let Some(mut peer) = self.peers.try_remove(key) else {
+            return;
+        };
+        self.devices.remove(&peer.device);
+        self.timers.arm(&mut peer.armed, None, TimerKey::Peer(key));
     }
 
     /// Wakes the peer when its SAs, or its DPD, want it.
@@ -156,57 +189,60 @@ impl Shard {
         }
     }
 
-    pub(crate) fn peer_timeout(&mut self, now: Instant, at: Instant, key: usize) {
+    pub(crate) fn peer_timeout(&mut self, now: Instant, key: usize) {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        if peer.armed != Some(at) {
-            return;
-        }
         peer.armed = None;
+        peer.silent |= peer.up && peer.heard + SILENT_AFTER <= now;
         for sa in &mut peer.ike_sas {
             if sa.next_timeout().is_some_and(|(at, _)| at <= now) {
                 sa.timeout(&mut crate::env!(self, now));
             }
         }
         self.retire_due(now, key);
+        self.pings_due(now, key);
         self.periodic_dpd(now, key);
         self.drive(now, key);
     }
 
-    /// Deletes what a successor replaced and the peer left.
-    fn retire_due(&mut self, now: Instant, key: usize) {
+    /// Tells the directory what the device holds now, if that is news.
+    pub(crate) fn claim(&mut self, now: Instant, key: usize) {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        let (due, later) = peer.retiring.drain(..).partition(|(at, _)| *at <= now);
-        peer.retiring = later;
-        let due: Vec<(Instant, u64)> = due;
-        for (_, spi) in due {
-            if let Some(sa) = peer.ike_sa(spi) {
-                sa.delete(&mut crate::env!(self, now), CloseCause::Superseded);
-            }
-        }
-    }
-
-    /// Tells the directory what the device holds now.
-    pub(crate) fn claim(&mut self, key: usize) {
-        let Some(peer) = self.peers.get_mut(key) else {
-            return;
-        };
-        let held: Vec<TrafficSelector> = peer
+        let mut held: Vec<TrafficSelector> = peer
             .pairs
             .iter()
             .filter_map(|p| self.pairs.get(*p))
             .flat_map(|pair| pair.remote.iter().copied())
             .collect();
+        held.sort_unstable_by_key(|ts| {
+            let ports = (ts.port_start, ts.port_end);
+            (ts.start, ts.end, ts.protocol, ports)
+        });
+        held.dedup();
         let alive = !held.is_empty();
+        let told = Some((peer.path.remote, alive));
+        let first = peer.selectors.is_empty();
+        if peer.claimed == told && (!alive || held == peer.selectors) || first && !alive {
+            return;
+        }
+        peer.claimed = told;
         if alive {
             peer.selectors = held;
-            peer.selectors
-                .sort_unstable_by_key(|ts| (ts.start, ts.end, ts.protocol, ts.port_start));
-            peer.selectors.dedup();
         }
+        let device = peer.device;
+        self.tell_claim(key, alive);
+        if first {
+            self.look_for_twin(now, device, key);
+        }
+    }
+
+    fn tell_claim(&mut self, key: usize, alive: bool) {
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
         let request = DirectoryRequest::Claim {
             device: peer.device,
             shard: self.id,
@@ -216,7 +252,15 @@ impl Shard {
             selectors: peer.selectors.clone(),
             alive,
         };
-        self.ask(Asker::Claimed, Question::Directory(request));
+        self.tell(Question::Directory(request));
+    }
+
+    /// What a forgotten device held is free.
+    pub(crate) fn release_claim(&mut self, key: usize) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.selectors.clear();
+        }
+        self.tell_claim(key, false);
     }
 
     /// The device has its first pair.
@@ -235,52 +279,8 @@ impl Shard {
             return;
         };
         (peer.up, peer.since, peer.down_cause) = (false, now, Some(cause));
-        let (label, device) = (Arc::clone(&peer.label), peer.device);
+        let label = Arc::clone(&peer.label);
         self.counters.tunnels_down.count(cause);
         self.event(Some(label), Event::PeerDown { cause });
-        self.remember(now, device);
-    }
-
-    /// A device without SAs stays known for a while, and its number is bounded.
-    pub(crate) fn remember(&mut self, now: Instant, device: DeviceId) {
-        if self.gone.is_empty() {
-            self.timers.at(now + REMEMBER, TimerKey::Forget);
-        }
-        self.gone.push_back((device, now));
-        if self.gone.len() > MAX_GONE {
-            self.forget_first();
-        }
-    }
-
-    pub(crate) fn forget_peers(&mut self, now: Instant) {
-        while self
-            .gone
-            .front()
-            .is_some_and(|(_, since)| *since + REMEMBER <= now)
-        {
-            self.forget_first();
-        }
-        if let Some((_, since)) = self.gone.front() {
-            self.timers.at(*since + REMEMBER, TimerKey::Forget);
-        }
-    }
-
-    fn forget_first(&mut self) {
-        let Some((device, since)) = self.gone.pop_front() else {
-            return;
-        };
-        let Some(key) = self.devices.get(&device).copied() else {
-            return;
-        };
-        // It came back meanwhile, or went down again later and is listed again.
-        let idle = |p: &Peer| p.ike_sas.is_empty() && p.pairs.is_empty() && p.since <= since;
-        if self.peers.get(key).is_some_and(idle) {
-            if let Some(peer) = self.peers.get_mut(key) {
-                peer.selectors.clear();
-            }
-            self.claim(key);
-            self.peers.remove(key);
-            self.devices.remove(&device);
-        }
     }
 }

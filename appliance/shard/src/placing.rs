@@ -5,125 +5,53 @@
 //! is answered, so that a device is always owned by one shard.
 
 use crate::Shard;
+use crate::asks::Asker;
 use crate::drive::established_event;
-use crate::io::{
-    Adoption, Answer, AskId, DeviceId, DirectoryRequest, Located, Message, Output, Question,
-};
-use crate::peer::Contest;
+use crate::io::{Adoption, DeviceId, DirectoryRequest, Located, Message, Output, Question};
 use hawser_flight::{CloseCause, Event, HandshakeFailure, Path, Role};
 use hawser_ike::IkeSa;
-use hawser_ike::io::{AuthRequest, ChildRefusal, ChildRequest, Token};
-use hawser_policy::TrafficSelector;
+use hawser_ike::io::{AuthRequest, ChildRefusal, ChildRequest};
+use hawser_policy::{Identity, PeerTemplate, TrafficSelector};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How long the IKE SA that a successor replaced is left to the peer to delete.
-const RETIRE_AFTER: Duration = Duration::from_secs(10);
+/// What the directory's answer means for a peer that has authenticated.
+enum Place<'a> {
+    /// It is this device.
+    Known(&'a Located),
+    /// It is a device of its own.
+    New,
+    /// What it asks for is this device's.
+    Taken(&'a Located),
+}
 
-/// Who asked a question.
-pub(crate) enum Asker {
-    /// A half-open SA that a peer began.
-    Responder { key: usize, spi_r: u64 },
-    /// A handshake of ours.
-    Initiator {
-        key: usize,
-        spi_i: u64,
-        token: Token,
-    },
-    /// An IKE SA.
-    Ike {
-        device: DeviceId,
-        spi: u64,
-        token: Token,
-    },
-    /// An authenticated IKE SA that has no device yet.
-    Place(Box<IkeSa>, AuthRequest),
-    /// A device that wants another Child SA.
-    Child {
-        device: DeviceId,
-        spi: u64,
-        request: ChildRequest,
-    },
-    /// Nobody: a claim was made.
-    Claimed,
+/// Which device a peer at this endpoint is, of those that the directory names.
+fn judge<'a>(
+    endpoint: std::net::SocketAddr,
+    same: &'a [Located],
+    others: &'a [Located],
+) -> Place<'a> {
+    if let Some(holder) = others.iter().find(|o| o.alive) {
+        return Place::Taken(holder);
+    }
+    let at_home = |d: &&Located| d.endpoint == endpoint;
+    let holds = |d: &&Located| d.overlaps && d.alive;
+    let find = |fits: &dyn Fn(&&'a Located) -> bool| same.iter().find(fits);
+    let device = find(&|d| holds(d) && at_home(d))
+        .or_else(|| find(&holds))
+        .or_else(|| find(&|d| d.alive && at_home(d)))
+        .or_else(|| find(&at_home))
+        .or_else(|| find(&|d| d.overlaps));
+    let Some(device) = device else {
+        return Place::New;
+    };
+    let another = same.iter().find(|d| holds(d) && d.device != device.device);
+    another.map_or(Place::Known(device), Place::Taken)
 }
 
 impl Shard {
-    /// An answer to a question of this shard. An answer that nobody waits for is dropped.
-    pub fn answer(&mut self, now: Instant, id: AskId, answer: Answer) {
-        let Some(asker) = self.asks.remove(&id) else {
-            return;
-        };
-        match (asker, answer) {
-            (Asker::Responder { key, spi_r }, Answer::KeyExchange(answer)) => {
-                self.responder_key(key, spi_r, answer);
-            }
-            (Asker::Initiator { key, spi_i, token }, Answer::KeyExchange(answer)) => {
-                self.initiator_key(now, key, spi_i, token, answer);
-            }
-            (Asker::Ike { device, spi, token }, Answer::KeyExchange(answer)) => {
-                let Some(key) = self.devices.get(&device).copied() else {
-                    return;
-                };
-                if let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi)) {
-                    sa.key_exchanged(&mut crate::env!(self, now), token, answer);
-                    self.drive(now, key);
-                }
-            }
-            (Asker::Place(sa, request), Answer::Located { same, others }) => {
-                self.located(now, sa, request, &same, &others);
-            }
-            (
-                Asker::Child {
-                    device,
-                    spi,
-                    request,
-                },
-                Answer::Located { same, others },
-            ) => {
-                self.child_located(now, device, spi, &request, &same, &others);
-            }
-            _ => {}
-        }
-    }
-
-    /// What another shard sends.
-    pub fn message(&mut self, now: Instant, message: Message) {
-        match message {
-            Message::Adopt(adoption) => self.adopt(now, *adoption),
-            Message::SelectorsAdded {
-                shard,
-                tenant,
-                owner,
-                local,
-                remote,
-            } => {
-                if let Some(spd) = self.spds.get_mut(usize::from(tenant.0)) {
-                    spd.insert(crate::pairs::Target::Shard(shard, owner), &local, &remote);
-                }
-            }
-            Message::SelectorsRemoved {
-                shard,
-                tenant,
-                owner,
-            } => {
-                if let Some(spd) = self.spds.get_mut(usize::from(tenant.0)) {
-                    spd.remove(crate::pairs::Target::Shard(shard, owner));
-                }
-            }
-            Message::Probe(device) => {
-                if let Some(key) = self.devices.get(&device).copied() {
-                    self.probe_device(now, key);
-                }
-            }
-            Message::ForgetSpi(spi) => {
-                self.forwards.remove(&spi);
-            }
-        }
-    }
-
     /// A peer has authenticated: the directory is asked for its device.
     pub(crate) fn place(&mut self, now: Instant, mut sa: Box<IkeSa>, request: AuthRequest) {
         let path = sa.path();
@@ -134,16 +62,12 @@ impl Shard {
             .map_or(&[][..], |c| c.remote.as_slice());
         if let Some(net) = self.forbidden_route(&sa, &path, wanted) {
             let identity = Some(request.identity.to_string());
-            self.handshake_failed(path, identity, HandshakeFailure::RouteRefused);
-            self.event(
-                None,
-                Event::RouteRefused {
-                    prefix: net.to_string(),
-                },
-            );
+            self.handshake_failed(now, path, identity, HandshakeFailure::RouteRefused);
+            let prefix = net.to_string();
+            self.event(None, Event::RouteRefused { prefix });
             let refusal = ChildRefusal::Selectors(HandshakeFailure::RouteRefused);
             sa.refuse(&mut crate::env!(self, now), refusal);
-            let key = self.add_peer(now, &Arc::clone(sa.template()), &request.identity, path);
+            let key = self.childless_home(now, &sa, &request.identity);
             return self.settle(now, key, *sa, request.initial_contact);
         }
         let question = DirectoryRequest::Locate {
@@ -152,7 +76,33 @@ impl Shard {
             endpoint: path.remote,
             selectors: wanted.to_vec(),
         };
-        self.ask(Asker::Place(sa, request), Question::Directory(question));
+        self.placing.insert(sa.local_spi());
+        self.ask(
+            now,
+            Asker::Place(sa, request),
+            Question::Directory(question),
+        );
+    }
+
+    /// The directory has not answered: what waited for it goes on without.
+    pub(crate) fn directory_silent(&mut self, now: Instant, asker: Asker) {
+        match asker {
+            Asker::Place(sa, _) => {
+                self.placing.remove(&sa.local_spi());
+                self.counters.failures.count(HandshakeFailure::Internal);
+            }
+            Asker::Child { device, spi, .. } => {
+                let refusal = ChildRefusal::Selectors(HandshakeFailure::Internal);
+                let Some(key) = self.devices.get(&device).copied() else {
+                    return;
+                };
+                if let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi)) {
+                    sa.refuse(&mut crate::env!(self, now), refusal);
+                }
+                self.drive(now, key);
+            }
+            _ => {}
+        }
     }
 
     /// The first prefix that would swallow what must stay outside: a default route, or one over
@@ -192,7 +142,7 @@ impl Shard {
             })
     }
 
-    fn located(
+    pub(crate) fn located(
         &mut self,
         now: Instant,
         sa: Box<IkeSa>,
@@ -200,17 +150,11 @@ impl Shard {
         same: &[Located],
         others: &[Located],
     ) {
-        if let Some(holder) = others.iter().find(|o| o.alive) {
-            return self.refuse_overlap(now, *sa, request, &holder.clone());
-        }
-        let endpoint = sa.path().remote;
-        let at_home = same.iter().find(|d| d.endpoint == endpoint);
-        let device = at_home.or_else(|| same.iter().find(|d| d.overlaps && d.alive));
-        let device = device.or_else(|| same.iter().find(|d| d.overlaps)).cloned();
-        match device {
-            Some(device) if device.shard != self.id => {
-                let local = sa.local_spi();
-                self.forwards.insert(local, device.shard);
+        self.placing.remove(&sa.local_spi());
+        match judge(sa.path().remote, same, others) {
+            Place::Taken(holder) => self.refuse_overlap(now, *sa, request, holder),
+            Place::Known(device) if device.shard != self.id => {
+                self.forwards.insert(sa.local_spi(), device.shard);
                 let adoption = Adoption {
                     ike_sa: sa,
                     request,
@@ -220,47 +164,73 @@ impl Shard {
                 let message = Message::Adopt(Box::new(adoption));
                 self.out.push_back(Output::Send(device.shard, message));
             }
-            Some(device) => self.grant_to(now, device.device, sa, request),
-            None => {
-                let template = Arc::clone(sa.template());
-                let key = self.add_peer(now, &template, &request.identity, sa.path());
-                self.grant_at(now, key, sa, request);
+            Place::Known(device) => {
+                let key = self.device_or_new(now, device.device, &sa, &request.identity);
+                self.grant(now, key, sa, request);
+            }
+            Place::New => {
+                let key = match request.child {
+                    Some(_) => self.new_device(now, &sa, &request.identity),
+                    None => self.childless_home(now, &sa, &request.identity),
+                };
+                self.grant(now, key, sa, request);
             }
         }
     }
 
-    fn adopt(&mut self, now: Instant, adoption: Adoption) {
+    pub(crate) fn adopt(&mut self, now: Instant, adoption: Adoption) {
         let Adoption {
             ike_sa,
             request,
             device,
             from,
         } = adoption;
-        let spi = ike_sa.local_spi();
-        let key = match self.devices.get(&device).copied() {
-            Some(key) => key,
-            // Forgotten meanwhile: it begins anew here.
-            None => {
-                let template = Arc::clone(ike_sa.template());
-                self.add_peer(now, &template, &request.identity, ike_sa.path())
-            }
-        };
+        let key = self.device_or_new(now, device, &ike_sa, &request.identity);
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.adopted.push((spi, from));
+            peer.adopted.push((ike_sa.local_spi(), from));
         }
-        self.grant_at(now, key, ike_sa, request);
+        self.grant(now, key, ike_sa, request);
     }
 
-    fn grant_to(&mut self, now: Instant, device: DeviceId, sa: Box<IkeSa>, request: AuthRequest) {
-        let template = Arc::clone(sa.template());
-        let key = match self.devices.get(&device).copied() {
+    /// The device, or a new one where it was forgotten meanwhile.
+    fn device_or_new(
+        &mut self,
+        now: Instant,
+        device: DeviceId,
+        sa: &IkeSa,
+        identity: &Identity,
+    ) -> usize {
+        match self.devices.get(&device).copied() {
             Some(key) => key,
-            None => self.add_peer(now, &template, &request.identity, sa.path()),
-        };
-        self.grant_at(now, key, sa, request);
+            None => self.new_device(now, sa, identity),
+        }
     }
 
-    fn grant_at(&mut self, now: Instant, key: usize, mut sa: Box<IkeSa>, request: AuthRequest) {
+    fn new_device(&mut self, now: Instant, sa: &IkeSa, identity: &Identity) -> usize {
+        let template: Arc<PeerTemplate> = Arc::clone(sa.template());
+        self.add_peer(now, &template, identity, sa.path())
+    }
+
+    /// Where an IKE SA without a Child SA belongs: one that comes again and again is one device.
+    fn childless_home(&mut self, now: Instant, sa: &IkeSa, identity: &Identity) -> usize {
+        let (tenant, endpoint) = (sa.template().tenant, sa.path().remote);
+        let canonical = identity.canonical();
+        let home = self.childless.spis().find_map(|spi| {
+            let key = self.ike_index.get(&spi).copied()?;
+            let peer = self.peers.get(key)?;
+            let is_it = peer.pairs.is_empty()
+                && peer.tenant == tenant
+                && peer.path.remote == endpoint
+                && peer.identity == canonical;
+            is_it.then_some(key)
+        });
+        match home {
+            Some(key) => key,
+            None => self.new_device(now, sa, identity),
+        }
+    }
+
+    fn grant(&mut self, now: Instant, key: usize, mut sa: Box<IkeSa>, request: AuthRequest) {
         let (local, remote) = request
             .child
             .map(|c| (c.local, c.remote))
@@ -269,97 +239,39 @@ impl Shard {
         self.settle(now, key, *sa, request.initial_contact);
     }
 
-    /// The IKE SA becomes the device's; what it replaces retires.
-    fn settle(&mut self, now: Instant, key: usize, sa: IkeSa, initial_contact: bool) {
-        let spi = sa.local_spi();
+    /// The IKE SA becomes the device's. Its pair is installed before what it replaces goes: the
+    /// device is never without one between.
+    pub(crate) fn settle(&mut self, now: Instant, key: usize, sa: IkeSa, initial_contact: bool) {
+        let (spi, path) = (sa.local_spi(), sa.path());
         self.counters.handshakes += 1;
         self.ike_index.insert(spi, key);
-        let event = established_event(&sa);
+        self.has_returned(key);
         if sa.suite().is_weak() {
             self.counters.weak_suites += 1;
             let suite = sa.suite().to_string();
             self.event(None, Event::WeakAlgorithm { suite });
         }
-        self.supersede(now, key, &sa, initial_contact);
         if let Some(peer) = self.peers.get_mut(key) {
+            let event = established_event(&sa);
             peer.template = Arc::clone(sa.template());
-            peer.heard = now;
-            peer.relabel(sa.path());
+            peer.hear(now);
+            peer.relabel(path);
             peer.ike_sas.push(sa);
             let label = Arc::clone(&peer.label);
             self.event(Some(label), event);
         }
         self.start_dpd(now, key);
         self.drive(now, key);
-    }
-
-    /// Older IKE SAs of the same device. From the same endpoint: the peer deletes them, or we do
-    /// after a while; with INITIAL_CONTACT it has forgotten them. From another endpoint: presumed
-    /// replaced, and asked.
-    fn supersede(&mut self, now: Instant, key: usize, new: &IkeSa, initial_contact: bool) {
-        let Some(peer) = self.peers.get_mut(key) else {
-            return;
-        };
-        let mut elsewhere = None;
-        for old in &mut peer.ike_sas {
-            let at_home = old.path().remote == new.path().remote;
-            if at_home && initial_contact {
-                old.abandon(CloseCause::Superseded);
-            } else if at_home {
-                peer.retiring.push((now + RETIRE_AFTER, old.local_spi()));
-            } else {
-                elsewhere = Some(old.local_spi());
-            }
+        self.supersede(now, key, spi, &path, initial_contact);
+        self.claim(now, key);
+        let settled = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi));
+        let childless = settled.as_ref().is_some_and(|sa| sa.children().is_empty());
+        if let Some(sa) = settled.filter(|_| self.stage.is_ending()) {
+            sa.delete(&mut crate::env!(self, now), CloseCause::Shutdown);
         }
-        if let Some(older) = elsewhere {
-            peer.contest = Some(Contest {
-                older,
-                newer: new.local_spi(),
-            });
-            self.probe_sa(now, key, older);
-        }
-    }
-
-    /// The older SA of a contest has answered: if from its own, other endpoint, it is another
-    /// device, and keeps what it holds (DESIGN, Rules).
-    pub(crate) fn settle_contest(&mut self, now: Instant, key: usize, spi: u64, path: Path) {
-        let Some(peer) = self.peers.get_mut(key) else {
-            return;
-        };
-        let Some(contest) = peer.contest.filter(|c| c.older == spi) else {
-            return;
-        };
-        peer.contest = None;
-        let holder = peer.identity.to_string();
-        let Some(newer) = peer.ike_sa(contest.newer) else {
-            return;
-        };
-        if newer.path().remote == path.remote {
-            // One device on both: it answers on its old SA from its new endpoint.
-            peer.retiring.push((now + RETIRE_AFTER, contest.older));
-            return;
-        }
-        let prefix = newer.children().iter().flat_map(|c| &c.remote).next();
-        let prefix = prefix.map(ToString::to_string).unwrap_or_default();
-        newer.delete(&mut crate::env!(self, now), CloseCause::Superseded);
-        peer.relabel(path);
-        let (label, pairs) = (Arc::clone(&peer.label), peer.pairs.clone());
-        let restored: Vec<u32> = pairs
-            .into_iter()
-            .filter_map(|p| self.pairs.get(p))
-            .filter(|p| p.ike_spi == contest.older)
-            .map(|p| p.spi_in)
-            .collect();
-        restored
-            .into_iter()
-            .for_each(|spi_in| self.activate_pair(spi_in));
-        self.event(Some(label), Event::SelectorConflict { prefix, holder });
-    }
-
-    /// One of a contest's SAs is gone.
-    pub(crate) fn contest_over(&mut self, key: usize, spi: u64) {
-        if let Some(peer) = self.peers.get_mut(key) {
-            peer.contest = peer.contest.filter(|c| c.older != spi && c.newer != spi);
+        self.drive(now, key);
+        if childless {
+            self.watch_childless(now, spi);
         }
     }
 
@@ -370,14 +282,12 @@ impl Shard {
         request: AuthRequest,
         holder: &Located,
     ) {
-        let path = sa.path();
         let conflict = HandshakeFailure::SelectorConflict;
         let refusal = ChildRefusal::Selectors(conflict);
         sa.refuse(&mut crate::env!(self, now), refusal);
         let wanted = request.child.map(|c| c.remote).unwrap_or_default();
-        self.handshake_failed(path, Some(request.identity.to_string()), conflict);
-        let template = Arc::clone(sa.template());
-        let key = self.add_peer(now, &template, &request.identity, path);
+        self.handshake_failed(now, sa.path(), Some(request.identity.to_string()), conflict);
+        let key = self.childless_home(now, &sa, &request.identity);
         self.conflict(now, key, &wanted, holder);
         self.settle(now, key, sa, request.initial_contact);
     }
@@ -394,15 +304,19 @@ impl Shard {
                 holder: identity,
             },
         );
-        if holder.shard == self.id {
-            self.message(now, Message::Probe(holder.device));
+        self.send_or_take(now, holder, Message::Probe(holder.device));
+    }
+
+    /// To the shard of a device, which may be this one.
+    fn send_or_take(&mut self, now: Instant, to: &Located, message: Message) {
+        if to.shard == self.id {
+            self.message(now, message);
         } else {
-            let message = Message::Probe(holder.device);
-            self.out.push_back(Output::Send(holder.shard, message));
+            self.out.push_back(Output::Send(to.shard, message));
         }
     }
 
-    fn child_located(
+    pub(crate) fn child_located(
         &mut self,
         now: Instant,
         device: DeviceId,
@@ -414,18 +328,13 @@ impl Shard {
         let Some(key) = self.devices.get(&device).copied() else {
             return;
         };
-        let foreign = |d: &&Located| d.alive && d.overlaps && d.device != device;
-        let holder = others.iter().chain(same).find(foreign).cloned();
-        let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi)) else {
+        let Some(sa) = self.peers.get(key).and_then(|p| p.find_ike_sa(spi)) else {
             return;
         };
-        let path = sa.path();
-        let sa = self
-            .peers
-            .get(key)
-            .and_then(|p| p.ike_sas.iter().find(|s| s.local_spi() == spi));
-        let forbidden = sa.and_then(|sa| self.forbidden_route(sa, &path, &request.remote));
-        let reason = match (&holder, forbidden) {
+        let foreign = |d: &&Located| d.alive && d.overlaps && d.device != device;
+        let holder = others.iter().chain(same).find(foreign);
+        let forbidden = self.forbidden_route(sa, &sa.path(), &request.remote);
+        let reason = match (holder, forbidden) {
             (Some(_), _) => Some(HandshakeFailure::SelectorConflict),
             (None, Some(_)) => Some(HandshakeFailure::RouteRefused),
             (None, None) => None,
@@ -439,21 +348,66 @@ impl Shard {
             Some(reason) => sa.refuse(&mut env, ChildRefusal::Selectors(reason)),
         }
         if let Some(reason) = reason {
-            self.counters.failures.count(reason);
-            let label = self.peers.get(key).map(|p| Arc::clone(&p.label));
             let role = Role::Responder;
-            self.event(label.clone(), Event::ChildSaRefused { role, reason });
-            if let Some(net) = forbidden {
-                self.event(
-                    label,
-                    Event::RouteRefused {
-                        prefix: net.to_string(),
-                    },
-                );
-            }
+            self.peer_event(now, key, spi, Event::ChildSaRefused { role, reason });
+        }
+        if let (None, Some(net)) = (holder, forbidden) {
+            let prefix = net.to_string();
+            self.peer_event(now, key, spi, Event::RouteRefused { prefix });
         }
         if let Some(holder) = holder {
-            self.conflict(now, key, &request.remote, &holder);
+            self.conflict(now, key, &request.remote, holder);
+        }
+        self.drive(now, key);
+    }
+
+    /// Two handshakes of one device may run at the same time on two shards, each asking before the
+    /// other has claimed. Whoever claims later sees the other: so a new device looks again.
+    pub(crate) fn look_for_twin(&mut self, now: Instant, device: DeviceId, key: usize) {
+        let answered =
+            |p: &&crate::peer::Peer| p.ike_sas.iter().any(|s| s.role() == Role::Responder);
+        let Some(peer) = self.peers.get(key).filter(answered) else {
+            return;
+        };
+        let question = DirectoryRequest::Locate {
+            tenant: peer.tenant,
+            identity: peer.identity.clone(),
+            endpoint: peer.path.remote,
+            selectors: peer.selectors.clone(),
+        };
+        self.ask(now, Asker::Twin(device), Question::Directory(question));
+    }
+
+    /// Of two the one with the lower number stays, whoever finds out.
+    pub(crate) fn twins_located(
+        &mut self,
+        now: Instant,
+        device: DeviceId,
+        same: &[Located],
+        others: &[Located],
+    ) {
+        let twin = |d: &&Located| d.alive && d.overlaps && d.device != device;
+        for other in same.iter().chain(others).filter(twin) {
+            if other.device < device {
+                return self.yield_device(now, device);
+            }
+            self.send_or_take(now, other, Message::Yield(other.device));
+        }
+    }
+
+    /// Another device has what this one holds: it ends, and the peer is told.
+    pub(crate) fn yield_device(&mut self, now: Instant, device: DeviceId) {
+        let Some(key) = self.devices.get(&device).copied() else {
+            return;
+        };
+        if let Some(peer) = self.peers.get_mut(key) {
+            for sa in peer
+                .ike_sas
+                .iter_mut()
+                .filter(|sa| sa.role() == Role::Responder)
+            {
+                sa.delete(&mut crate::env!(self, now), CloseCause::Superseded);
+            }
         }
         self.drive(now, key);
     }
@@ -461,7 +415,12 @@ impl Shard {
     /// A handshake of ours has succeeded.
     pub(crate) fn place_initiated(&mut self, now: Instant, sa: IkeSa) {
         let template = Arc::clone(sa.template());
-        let known = |p: &crate::peer::Peer| p.template.id == template.id;
+        let identity = sa.remote_identity().canonical();
+        let known = |p: &crate::peer::Peer| {
+            p.template.name == template.name
+                && p.tenant == template.tenant
+                && p.identity == identity
+        };
         let key = self
             .peers
             .iter()
@@ -469,8 +428,9 @@ impl Shard {
             .map(|(key, _)| key);
         let key = match key {
             Some(key) => key,
-            None => self.add_peer(now, &template, sa.remote_identity(), sa.path()),
+            None => self.add_peer(now, &template, &identity, sa.path()),
         };
         self.settle(now, key, sa, false);
+        self.complete(now, key);
     }
 }

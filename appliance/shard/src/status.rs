@@ -4,7 +4,7 @@ use crate::Shard;
 use crate::counters::PeerCount;
 use crate::io::PeerFilter;
 use crate::peer::Peer;
-use crate::view::{ChildSaView, IkeSaView, PeerLine, PeerView, StatusView};
+use crate::view::{ChildSaView, IkeSaView, PeerLine, PeerStatus, PeerView, StatusView};
 use hawser_ike::IkeSa;
 use hawser_ike::child_sa::ChildSa;
 use hawser_ike::ike_sa::SaState;
@@ -21,7 +21,7 @@ impl Shard {
             .filter(|(key, _)| self.is_meant(filter, *key));
         StatusView {
             peers: meant.map(|(_, peer)| self.line(now, peer)).collect(),
-            half_open: self.handshakes.half_open(),
+            half_open: self.responders.half_open(),
             ike_sas: self.ike_index.len(),
             child_sas: self.peers.iter().map(|(_, p)| p.pairs.len()).sum(),
         }
@@ -43,6 +43,19 @@ impl Shard {
         meant.map(|(_, peer)| view(peer)).collect()
     }
 
+    /// By evidence, and whether we are at it.
+    fn status_of(&self, peer: &Peer) -> PeerStatus {
+        match peer.status() {
+            PeerStatus::Down
+                if peer.template.initiate.is_some()
+                    && self.initiators.is_initiating(&peer.template.name) =>
+            {
+                PeerStatus::Connecting
+            }
+            status => status,
+        }
+    }
+
     fn line(&self, now: Instant, peer: &Peer) -> PeerLine {
         let pairs = || peer.pairs.iter().filter_map(|p| self.pairs.get(*p));
         let received = |spi: u32| self.sad.get(spi).map_or(0, |entry| entry.sa.bytes());
@@ -53,7 +66,7 @@ impl Shard {
             template: Arc::clone(&peer.label.template),
             identity: Arc::clone(&peer.label.identity),
             endpoint: peer.path.remote_label(),
-            status: peer.status(),
+            status: self.status_of(peer),
             since_s: now.saturating_duration_since(peer.since).as_secs(),
             networks: strings(&peer.selectors),
             bytes_in: pairs().map(|p| received(p.spi_in)).sum(),
@@ -123,7 +136,7 @@ impl Shard {
         let mut counts = BTreeMap::new();
         for (_, peer) in &self.peers {
             let (tenant, template) = (&peer.label.tenant, &peer.label.template);
-            let status = peer.status();
+            let status = self.status_of(peer);
             let key = (Arc::clone(tenant), Arc::clone(template), status);
             *counts.entry(key).or_insert(0) += 1;
         }
@@ -134,7 +147,7 @@ impl Shard {
             count,
         };
         self.counters.peers = counts.into_iter().map(count).collect();
-        self.counters.half_open = self.handshakes.half_open() as u64;
+        self.counters.half_open = self.responders.half_open() as u64;
         self.counters.ike_sas = self.ike_index.len() as u64;
         self.counters.child_sas = self.peers.iter().map(|(_, p)| p.pairs.len() as u64).sum();
     }

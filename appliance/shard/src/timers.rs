@@ -1,13 +1,12 @@
-//! When what wants to be woken: a heap with lazy deletion, O(log n), no sweep.
+//! When what wants to be woken: an ordered set, O(log n), no sweep.
 //!
-//! An object keeps the earliest time it is in the heap for. If its time moves later, the old entry
-//! fires, finds nothing due, and is armed anew.
+//! An object is in it at most once, and remembers when (`armed`): what it no longer waits for is
+//! taken out, so that the set never holds more than what lives.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// What is woken. A key that is gone, or was reused, is harmless: nothing is due then.
+/// What is woken.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum TimerKey {
     /// A peer.
@@ -20,42 +19,56 @@ pub(crate) enum TimerKey {
     Initiate(u16),
     /// The inbound half of a replaced pair, that lingered long enough.
     Linger(u32),
+    /// IKE SAs without a Child SA.
+    Childless,
+    /// Questions that nobody has answered.
+    Asks,
     /// Shutting down takes long enough.
     Shutdown,
-    /// Something remembered may be forgotten.
+    /// Devices that are gone.
     Forget,
 }
 
 #[derive(Default)]
 pub(crate) struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, TimerKey)>>,
+    set: BTreeSet<(Instant, TimerKey)>,
 }
 
 impl Timers {
-    /// Wakes `key` at `at`.
+    /// Wakes `key` at `at`, once.
     pub(crate) fn at(&mut self, at: Instant, key: TimerKey) {
-        self.heap.push(Reverse((at, key)));
+        self.set.insert((at, key));
     }
 
-    /// Wakes `key` at `at`, unless it is in the heap for as early already (`armed`).
+    /// Wakes `key` at `at`, or never, instead of when it was to be woken (`armed`).
     pub(crate) fn arm(&mut self, armed: &mut Option<Instant>, at: Option<Instant>, key: TimerKey) {
-        if let Some(at) = at
-            && armed.is_none_or(|armed| at < armed)
-        {
-            *armed = Some(at);
-            self.at(at, key);
+        if *armed == at {
+            return;
+        }
+        if let Some(before) = std::mem::replace(armed, at) {
+            self.set.remove(&(before, key));
+        }
+        if let Some(at) = at {
+            self.set.insert((at, key));
         }
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((at, _))| *at)
+        self.set.first().map(|(at, _)| *at)
     }
 
     /// The next key that is due.
-    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, TimerKey)> {
-        let due = self.next().is_some_and(|at| at <= now);
-        due.then(|| self.heap.pop().map(|Reverse(entry)| entry))
-            .flatten()
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<TimerKey> {
+        let (at, key) = self.set.pop_first()?;
+        if at <= now {
+            return Some(key);
+        }
+        self.set.insert((at, key));
+        None
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.set.len()
     }
 }
 
@@ -67,13 +80,15 @@ impl crate::Shard {
 
     /// Time has passed.
     pub fn timeout(&mut self, now: Instant) {
-        while let Some((at, key)) = self.timers.pop(now) {
+        while let Some(key) = self.timers.pop(now) {
             match key {
-                TimerKey::Peer(peer) => self.peer_timeout(now, at, peer),
+                TimerKey::Peer(peer) => self.peer_timeout(now, peer),
                 TimerKey::Responder(key) => self.responder_timeout(now, key),
-                TimerKey::Initiator(key) => self.initiator_timeout(now, at, key),
+                TimerKey::Initiator(key) => self.initiator_timeout(now, key),
                 TimerKey::Initiate(template) => self.initiate(now, template),
                 TimerKey::Linger(spi) => self.linger_over(spi),
+                TimerKey::Childless => self.end_childless(now),
+                TimerKey::Asks => self.give_up_asks(now),
                 TimerKey::Shutdown => self.shutdown_timeout(),
                 TimerKey::Forget => self.forget_peers(now),
             }

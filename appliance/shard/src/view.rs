@@ -9,7 +9,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerStatus {
-    /// Authenticated inbound traffic or an answered probe within the last interval that matters.
+    /// It has a Child SA, no request of ours is unanswered, and authenticated traffic or an
+    /// answered probe came within the last quarter of an hour.
     Up,
     /// It has SAs, but a probe is unanswered or nothing proves it alive.
     Degraded,

@@ -239,7 +239,7 @@ fn shutting_down_tells_the_peer_and_leaves_nothing() {
     world.run(Duration::from_secs(1));
     world.command(hq, Command::Shutdown);
     world.run(Duration::from_millis(500));
-    assert!(world.nodes[hq].finished);
+    assert_eq!(world.nodes[hq].finished, 2);
     assert!(world.nodes[hq].routes.values().all(Vec::is_empty));
     assert!(
         world.nodes[branch]

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use hawser_engine::{EventStream, Feed};
 use hawser_flight::Record;
 use hyper::body::{Bytes, Frame};
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use serde_json::json;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
@@ -27,17 +28,29 @@ const BACKLOG: usize = 4096;
 
 /// The last events and those who read along.
 #[derive(Debug, Default)]
-pub(crate) struct EventLog(Mutex<Inner>);
+pub(super) struct EventLog(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     lines: VecDeque<Bytes>,
     readers: Vec<mpsc::Sender<Bytes>>,
+    ended: bool,
+}
+
+/// Keeps the events of an engine until it ends.
+pub(super) async fn keep(mut source: EventStream, events: Arc<EventLog>) {
+    while let Some(feed) = source.next().await {
+        match feed {
+            Feed::Event(record) => events.push(&record),
+            Feed::Lost(count) => tracing::warn!("{count} events were not kept: too many at once"),
+        }
+    }
+    events.end();
 }
 
 impl EventLog {
     /// Keeps an event and hands it to those who read along.
-    pub(crate) fn push(&self, record: &Record) {
+    fn push(&self, record: &Record) {
         let line = line(record);
         let mut inner = self.lock();
         if inner.lines.len() == KEPT {
@@ -49,13 +62,20 @@ impl EventLog {
             .retain(|reader| reader.try_send(line.clone()).is_ok());
     }
 
+    /// Nothing happens any more: those who read along get what is left.
+    fn end(&self) {
+        let mut inner = self.lock();
+        inner.readers.clear();
+        inner.ended = true;
+    }
+
     fn read(&self, follow: bool) -> Lines {
         let mut inner = self.lock();
         let count = if follow { BEGIN } else { KEPT };
         let skipped = inner.lines.len().saturating_sub(count);
         let kept = inner.lines.iter().skip(skipped).cloned().collect();
         let (sender, live) = mpsc::channel(BACKLOG);
-        if follow {
+        if follow && !inner.ended {
             inner.readers.push(sender);
         }
         Lines { kept, live }
@@ -153,5 +173,16 @@ mod tests {
         }
         assert_eq!(log.lock().readers.len(), 1);
         drop(asleep);
+    }
+
+    #[tokio::test]
+    async fn reading_along_ends_behind_the_last_event() {
+        let log = EventLog::default();
+        let mut reader = log.read(true);
+        log.push(&record(1));
+        log.end();
+        assert!(reader.live.recv().await.is_some());
+        assert!(reader.live.recv().await.is_none());
+        assert!(log.read(true).live.recv().await.is_none());
     }
 }

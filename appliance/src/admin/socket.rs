@@ -10,11 +10,12 @@ use tokio::net::{UnixListener, UnixStream};
 #[derive(Debug)]
 pub(crate) struct AdminSocket {
     listener: UnixListener,
+    file: SocketFile,
 }
 
 /// Removes the file of the socket.
 #[derive(Debug)]
-pub(crate) struct SocketFile(PathBuf);
+pub(super) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -25,7 +26,7 @@ impl Drop for SocketFile {
 impl AdminSocket {
     /// Binds `path`. A socket that nobody answers on is replaced; a gateway that lives, or a file
     /// that is no socket, is an error.
-    pub(crate) async fn bind(path: &Path) -> anyhow::Result<(Self, SocketFile)> {
+    pub(crate) async fn bind(path: &Path) -> anyhow::Result<Self> {
         if UnixStream::connect(path).await.is_ok() {
             bail!(
                 "another gateway answers on {}; --socket names another path",
@@ -51,11 +52,12 @@ impl AdminSocket {
             Ok(listener)
         };
         let listener = bind().with_context(|| format!("the admin socket {}", path.display()))?;
-        Ok((Self { listener }, SocketFile(path.to_owned())))
+        let file = SocketFile(path.to_owned());
+        Ok(Self { listener, file })
     }
 
-    pub(super) fn into_listener(self) -> UnixListener {
-        self.listener
+    pub(super) fn into_parts(self) -> (UnixListener, SocketFile) {
+        (self.listener, self.file)
     }
 }
 
@@ -70,13 +72,13 @@ mod tests {
         let path = dir.path().join("sub/hawser.sock");
         fs::create_dir(dir.path().join("sub")).unwrap();
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let (socket, file) = AdminSocket::bind(&path).await.unwrap();
+        let socket = AdminSocket::bind(&path).await.unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
         assert!(AdminSocket::bind(&path).await.is_err());
-        drop((socket, file));
+        drop(socket);
         assert!(!path.exists());
         fs::write(&path, "precious").unwrap();
         assert!(AdminSocket::bind(&path).await.is_err());

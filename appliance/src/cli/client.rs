@@ -1,8 +1,9 @@
 //! The admin socket's client.
 
 use super::Remote;
+use crate::admin::DEFAULT_SOCKET;
 use crate::admin::api::Problem;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -117,7 +118,7 @@ fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 async fn send(socket: &Path, call: &Call<'_>) -> anyhow::Result<Response<Incoming>> {
     let stream = UnixStream::connect(socket)
         .await
-        .with_context(|| unreachable(socket))?;
+        .map_err(|error| unreachable(socket, &error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let request = Request::builder()
@@ -140,11 +141,27 @@ async fn send(socket: &Path, call: &Call<'_>) -> anyhow::Result<Response<Incomin
     }
 }
 
-fn unreachable(socket: &Path) -> String {
-    format!(
-        "no gateway answers on {} (is `hawser run` there? may you open it?)",
-        socket.display()
-    )
+/// Why nobody answers, and what to do about it.
+fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
+    let path = socket.display();
+    let elsewhere = if socket == Path::new(DEFAULT_SOCKET) {
+        String::new()
+    } else {
+        format!(" --socket {path}")
+    };
+    let start = format!("`hawser run --config FILE{elsewhere}` starts one");
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            anyhow!("no gateway runs: {path} is not there; {start}, --socket names another path")
+        }
+        io::ErrorKind::ConnectionRefused => {
+            anyhow!("no gateway runs: the one that made {path} has ended; {start}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            anyhow!("{path} may be opened only by who runs the gateway: try `sudo`")
+        }
+        _ => anyhow!("no gateway answers on {path}: {error}; {start}"),
+    }
 }
 
 /// A value of a query, escaped (RFC 3986 2.1).
@@ -153,9 +170,9 @@ fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if plain(byte) {
-            out.push(char::from(byte))
+            out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"))
+            out.push_str(&format!("%{byte:02X}"));
         }
     }
     out
@@ -164,6 +181,21 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_that_is_not_there_is_started_with_a_command() {
+        let told = |kind, path| unreachable(Path::new(path), &io::Error::from(kind)).to_string();
+        let missing = told(io::ErrorKind::NotFound, "/tmp/x.sock");
+        let start = "`hawser run --config FILE --socket /tmp/x.sock` starts one";
+        assert!(missing.contains(start), "{missing}");
+        let ended = told(io::ErrorKind::ConnectionRefused, DEFAULT_SOCKET);
+        assert!(
+            ended.contains("`hawser run --config FILE` starts"),
+            "{ended}"
+        );
+        let denied = told(io::ErrorKind::PermissionDenied, DEFAULT_SOCKET);
+        assert!(denied.contains("sudo"), "{denied}");
+    }
 
     #[test]
     fn queries_are_escaped() {

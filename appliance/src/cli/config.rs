@@ -73,7 +73,7 @@ impl Config {
 
 /// Says whether a configuration is in order.
 pub(super) fn check(file: &Path, json: bool) -> anyhow::Result<Health> {
-    let loaded = crate::run::load_file(file);
+    let loaded = crate::run::load_file(file).map(|(policy, notes)| (policy, notes.lines()));
     if json {
         let (notes, error) = match &loaded {
             Ok((_, notes)) => (notes.as_slice(), None),

@@ -1,15 +1,20 @@
 //! `hawser demo`.
 
 use super::Health;
-use crate::demo::{self, Options};
+use crate::demo::{self, Options, real};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A gateway and its branches behind NATs on this machine, without root.
+/// A gateway and its branches behind NATs on this machine, without root; with --real the case
+/// itself.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
+    /// The case itself, in network namespaces: this program, strongSwan at three branches, and the
+    /// kernel's NAT. Needs root; takes half a minute and cleans up.
+    #[arg(long, conflicts_with_all = ["branches", "seconds", "keep", "seed", "socket", "metrics"])]
+    real: bool,
     /// How many branches, 1 to 250.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=250))]
     branches: u8,
@@ -35,6 +40,9 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn perform(self) -> anyhow::Result<Health> {
+        if self.real {
+            return real::run(self.json);
+        }
         demo::run(&Options {
             branches: self.branches,
             length: Duration::from_secs(self.seconds),

@@ -4,9 +4,12 @@ use super::Health;
 use super::client::print;
 use crate::admin::api::VERSION;
 use clap::Args;
+use quinn_udp::UdpSocketState;
 use serde_json::json;
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::net::UdpSocket;
+use std::path::Path;
 
 /// Whether this machine has what a gateway needs.
 #[derive(Debug, Args)]
@@ -25,7 +28,15 @@ struct Finding {
 
 impl Doctor {
     pub(super) fn perform(&self) -> anyhow::Result<Health> {
-        let findings = [net_admin(), tun(), port(500), port(4500), forwarding()];
+        let findings = [
+            net_admin(),
+            tun(),
+            port(500),
+            port(4500),
+            forwarding(),
+            offload(),
+            reverse_path(Path::new("/proc/sys/net/ipv4/conf")),
+        ];
         if self.json {
             let checks: Vec<_> = findings
                 .iter()
@@ -117,5 +128,134 @@ fn forwarding() -> Finding {
         what: "forwarding",
         fine,
         text,
+    }
+}
+
+/// Many datagrams in one system call, out (GSO) and in (GRO), on sockets like the outer ones.
+fn offload() -> Finding {
+    let segments = UdpSocket::bind("127.0.0.1:0")
+        .and_then(|socket| Ok((UdpSocketState::new((&socket).into())?, socket)))
+        .map(|(state, _)| (state.max_gso_segments(), state.gro_segments()));
+    let (fine, text) = judge_offload(segments);
+    Finding {
+        what: "UDP offload",
+        fine,
+        text,
+    }
+}
+
+fn judge_offload(segments: io::Result<(usize, usize)>) -> (bool, String) {
+    const ONE_BY_ONE: &str = "takes a system call for every packet, which is slow";
+    match segments {
+        Ok((2.., 2..)) => (true, "GSO and GRO are there".to_owned()),
+        Ok((gso, 2..)) => (
+            false,
+            format!("no GSO ({gso} segment): sending {ONE_BY_ONE}; Linux has it from 4.18 on"),
+        ),
+        Ok((2.., gro)) => (
+            false,
+            format!("no GRO ({gro} segment): receiving {ONE_BY_ONE}; Linux has it from 5.0 on"),
+        ),
+        Ok(_) => (
+            false,
+            format!("neither GSO nor GRO: each way {ONE_BY_ONE}; Linux has both from 5.0 on"),
+        ),
+        Err(error) => (false, format!("a UDP socket cannot be made: {error}")),
+    }
+}
+
+/// A strict reverse path filter asks the routing tables whether a packet's source is reached
+/// through the interface that it came in by. The mark that keeps outer packets out of the
+/// tunnels' table is not on packets that come in: where a tunnel's route covers a peer's outer
+/// address, the answer is the TUN interface, and the peer's packets are dropped unseen.
+fn reverse_path(conf: &Path) -> Finding {
+    let strict = strict_interfaces(conf);
+    let text = if strict.is_empty() {
+        "no interface filters strictly".to_owned()
+    } else {
+        let names = strict.join(", ");
+        let remedies: String = strict
+            .iter()
+            .map(|name| {
+                // In the name of a setting a dot is written as a slash (sysctl(8)).
+                let name = name.replace('.', "/");
+                format!(" `sysctl -w net.ipv4.conf.{name}.rp_filter=2`")
+            })
+            .collect();
+        format!(
+            "strict on {names}: packets of a peer whose outer address lies in a network behind a \
+             tunnel are dropped unseen;{remedies}"
+        )
+    };
+    Finding {
+        what: "rp_filter",
+        fine: strict.is_empty(),
+        text,
+    }
+}
+
+/// Interfaces that filter strictly: the greater of `all` and their own value counts, and 1 is
+/// strict, 2 loose (ip-sysctl).
+fn strict_interfaces(conf: &Path) -> Vec<String> {
+    let value = |name: &str| {
+        let text = fs::read_to_string(conf.join(name).join("rp_filter")).unwrap_or_default();
+        text.trim().parse().unwrap_or(0u8)
+    };
+    let all = value("all");
+    let entries = fs::read_dir(conf).into_iter().flatten().flatten();
+    let mut strict: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !["all", "default", "lo"].contains(&name.as_str()))
+        .filter(|name| value(name).max(all) == 1)
+        .collect();
+    strict.sort();
+    strict
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn conf(values: &[(&str, u8)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, value) in values {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            let file = dir.path().join(name).join("rp_filter");
+            fs::write(file, format!("{value}\n")).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn a_strict_reverse_path_filter_is_named_with_its_remedy() {
+        let dir = conf(&[
+            ("all", 0),
+            ("default", 1),
+            ("lo", 1),
+            ("eth0", 0),
+            ("wan", 2),
+        ]);
+        assert!(reverse_path(dir.path()).fine);
+        let dir = conf(&[("all", 1), ("lo", 0), ("eth0.7", 0), ("wan", 2)]);
+        let found = reverse_path(dir.path());
+        assert!(!found.fine);
+        assert!(found.text.contains("strict on eth0.7:"), "{}", found.text);
+        let remedy = "`sysctl -w net.ipv4.conf.eth0/7.rp_filter=2`";
+        assert!(found.text.contains(remedy), "{}", found.text);
+        assert!(!found.text.contains("wan"), "{}", found.text);
+    }
+
+    #[test]
+    fn missing_offload_is_named() {
+        assert!(judge_offload(Ok((64, 64))).0);
+        for (segments, name) in [
+            ((1, 64), "no GSO"),
+            ((64, 1), "no GRO"),
+            ((1, 1), "neither"),
+        ] {
+            let (fine, text) = judge_offload(Ok(segments));
+            assert!(!fine && text.starts_with(name), "{text}");
+        }
     }
 }

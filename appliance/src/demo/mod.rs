@@ -11,22 +11,24 @@ mod headquarters;
 mod icmp;
 mod nat;
 pub(crate) mod policy;
+pub(crate) mod real;
 mod score;
 mod screen;
 mod script;
+mod summary;
 mod worker;
 
-use crate::admin::{Admin, AdminSocket, EventLog, SocketFile};
+use crate::admin::{AdminSocket, Service};
 use crate::cli::Health;
-use crate::run::{Reloader, keep_events};
+use crate::run::Reloader;
 use board::Board;
 use headquarters::Headquarters;
-use score::Score;
 use screen::Screen;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use summary::Summary;
 use tokio::time::Instant;
 
 /// What the demo is asked for.
@@ -54,14 +56,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Health> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let score = runtime.block_on(perform(options))?;
-    score.print(options.json)?;
-    Ok(Health::when(score.is_fine()))
+    Ok(runtime.block_on(perform(options))?.print(options.json)?)
 }
 
-async fn perform(options: &Options) -> anyhow::Result<Score> {
+async fn perform(options: &Options) -> anyhow::Result<Summary> {
     let headquarters = Headquarters::start(options.metrics)?;
-    let _admin = match &options.socket {
+    let admin = match &options.socket {
         Some(path) => Some(admin(path, &headquarters).await?),
         None => None,
     };
@@ -79,31 +79,24 @@ async fn perform(options: &Options) -> anyhow::Result<Score> {
             () = tokio::time::sleep(screen.interval()) => {}
         }
     }
-    script.abort();
     board.stop_pings();
     tokio::time::sleep(branch::PATIENCE + Duration::from_millis(500)).await;
     screen.draw(&board, &headquarters).await?;
     let gateway = headquarters.totals().await;
-    let score = Score::of(&board, gateway, options, begin.elapsed());
+    let summary = score::of(&board, &gateway, options, begin.elapsed());
     headquarters.stop().await;
+    if let Some(admin) = admin {
+        admin.end().await;
+    }
+    // Without orders to wait for the branches end.
+    script.abort();
     branches.stop();
-    Ok(score)
+    Ok(summary)
 }
 
 /// Opens the admin socket, so that the other verbs can be tried on the demo.
-async fn admin(path: &Path, headquarters: &Headquarters) -> anyhow::Result<SocketFile> {
-    let (socket, file) = AdminSocket::bind(path).await?;
-    let events = Arc::new(EventLog::default());
-    let engine = headquarters.engine.clone();
-    tokio::spawn(keep_events(engine.subscribe_events(), Arc::clone(&events)));
+async fn admin(path: &Path, headquarters: &Headquarters) -> anyhow::Result<Service> {
     let reloader = Arc::new(Reloader::new(PathBuf::from("demo.toml")));
-    tokio::spawn(
-        Admin {
-            engine,
-            events,
-            reloader,
-        }
-        .serve(socket),
-    );
-    Ok(file)
+    let socket = AdminSocket::bind(path).await?;
+    Ok(socket.serve(&headquarters.engine, reloader))
 }

@@ -1,33 +1,19 @@
-//! The summary, and whether everything was as it should be.
+//! The figures of the demo, and what should be.
 
 use super::Options;
 use super::board::{Board, Branch, State};
 use super::headquarters::Totals;
+use super::summary::{Check, Summary};
 use hawser_flight::{CloseCause, DropReason};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::fmt::Display;
 use std::time::Duration;
 
 /// A rebind is followed within this time of the branch's next packet.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(1);
 /// A branch that is dead this long is noticed by DPD, as the demo's gateway has it set.
 const DPD_WITHIN: Duration = Duration::from_secs(8);
-
-/// One thing that should be.
-struct Check {
-    what: String,
-    fine: bool,
-}
-
-/// What the demo came to.
-pub(super) struct Score {
-    seconds: f64,
-    branches: Vec<(u8, Branch)>,
-    gateway: Totals,
-    checks: Vec<Check>,
-}
 
 /// What all branches together have seen.
 #[derive(Default)]
@@ -46,139 +32,92 @@ struct Total {
     drops: BTreeMap<&'static str, u64>,
 }
 
-impl Score {
-    /// Takes everything down and judges it.
-    pub(super) fn of(board: &Board, gateway: Totals, options: &Options, length: Duration) -> Self {
-        let branches = board.snapshot();
-        let whole = !options.keep && length >= options.length;
-        let dead_for = options.length.mul_f64(0.45);
-        let checks = checks(&Total::of(&branches), &branches, &gateway, whole, dead_for);
-        Self {
-            seconds: length.as_secs_f64(),
-            branches,
-            gateway,
-            checks,
-        }
+/// Takes everything down and judges it.
+pub(super) fn of(board: &Board, gateway: &Totals, options: &Options, length: Duration) -> Summary {
+    let branches = board.snapshot();
+    let whole = !options.keep && length >= options.length;
+    let dead_for = options.length.mul_f64(0.45);
+    let total = Total::of(&branches);
+    Summary {
+        lines: lines(&total, branches.len(), gateway, length),
+        figures: figures(&total, branches.len(), gateway, length),
+        checks: checks(&total, &branches, gateway, whole, dead_for),
     }
+}
 
-    /// Whether everything was as it should be.
-    pub(super) fn is_fine(&self) -> bool {
-        self.checks.iter().all(|c| c.fine)
-    }
+fn figures(total: &Total, branches: usize, gateway: &Totals, length: Duration) -> Value {
+    json!({
+        "seconds": length.as_secs_f64(),
+        "branches": branches,
+        "up": total.up,
+        "handshakes": total.handshakes,
+        "pings": {
+            "sent": total.sent, "answered": total.answered,
+            "excused": total.excused, "lost": total.lost,
+        },
+        "rebinds": {
+            "followed": total.followed.len(), "unfollowed": total.unfollowed,
+            "slowest_ms": ms(total.slowest()), "median_ms": ms(total.median()),
+        },
+        "rekeys": { "ike": total.ike_rekeys, "child": total.child_rekeys },
+        "deaths": total.deaths,
+        "tunnels_down": gateway.downs,
+        "failures": gateway.failures,
+        "drops": gateway.drops,
+        "drops_by_branches": total.drops,
+    })
+}
 
-    /// Prints it.
-    pub(super) fn print(&self, as_json: bool) -> io::Result<()> {
-        let text = if as_json {
-            format!("{:#}\n", self.json())
-        } else {
-            self.text()
-        };
-        io::stdout().lock().write_all(text.as_bytes())
-    }
-
-    fn json(&self) -> Value {
-        let total = Total::of(&self.branches);
-        let checks: Vec<_> = self
-            .checks
-            .iter()
-            .map(|c| json!({ "check": c.what, "ok": c.fine }))
-            .collect();
-        json!({
-            "version": 1,
-            "ok": self.is_fine(),
-            "seconds": self.seconds,
-            "branches": self.branches.len(),
-            "up": total.up,
-            "handshakes": total.handshakes,
-            "pings": {
-                "sent": total.sent, "answered": total.answered,
-                "excused": total.excused, "lost": total.lost,
-            },
-            "rebinds": {
-                "followed": total.followed.len(), "unfollowed": total.unfollowed,
-                "slowest_ms": total.slowest().as_secs_f64() * 1000.0,
-                "median_ms": total.median().as_secs_f64() * 1000.0,
-            },
-            "rekeys": { "ike": total.ike_rekeys, "child": total.child_rekeys },
-            "deaths": total.deaths,
-            "tunnels_down": self.gateway.downs,
-            "failures": self.gateway.failures,
-            "drops": self.gateway.drops,
-            "drops_by_branches": total.drops,
-            "checks": checks,
-        })
-    }
-
-    fn text(&self) -> String {
-        let total = Total::of(&self.branches);
-        let gateway = &self.gateway;
-        let mut out = String::new();
-        let mut line = |name: &str, text: String| {
-            let _ = writeln!(out, "{name:<12} {text}");
-        };
-        let (up, all) = (total.up, self.branches.len());
-        line(
-            "branches",
-            format!("{up} of {all} up after {:.1} s", self.seconds),
-        );
-        line(
-            "handshakes",
-            format!(
-                "{}, failed: {}",
-                total.handshakes,
-                listed(&gateway.failures)
-            ),
-        );
-        line(
-            "pings",
-            format!(
-                "{} sent, {} answered, {} while a NAT or a branch was gone, {} lost",
-                total.sent, total.answered, total.excused, total.lost,
-            ),
-        );
-        line(
-            "rebinds",
-            format!(
-                "{} followed, {} not; time to follow: median {:.1} ms, slowest {:.1} ms",
-                total.followed.len(),
-                total.unfollowed,
-                ms(total.median()),
-                ms(total.slowest()),
-            ),
-        );
-        line(
-            "rekeys",
-            format!(
-                "{} IKE SAs, {} Child SAs",
-                total.ike_rekeys, total.child_rekeys
-            ),
-        );
-        line(
-            "ESP",
-            format!(
-                "{} packets in, {} out, {} NAT keepalives",
-                gateway.esp_in, gateway.esp_out, gateway.keepalives,
-            ),
-        );
-        line("tunnels down", listed(&gateway.downs));
-        line(
-            "drops",
-            format!(
-                "{}; by branches: {}",
-                listed(&gateway.drops),
-                listed(&total.drops)
-            ),
-        );
-        for check in &self.checks {
-            let _ = writeln!(
-                out,
-                "{}  {}",
-                if check.fine { "ok  " } else { "FAIL" },
-                check.what
-            );
-        }
-        out
-    }
+fn lines(
+    total: &Total,
+    branches: usize,
+    gateway: &Totals,
+    length: Duration,
+) -> Vec<(&'static str, String)> {
+    let branches = format!(
+        "{} of {branches} up after {:.1} s",
+        total.up,
+        length.as_secs_f64()
+    );
+    let handshakes = format!(
+        "{}, failed: {}",
+        total.handshakes,
+        listed(&gateway.failures)
+    );
+    let pings = format!(
+        "{} sent, {} answered, {} while a NAT or a branch was gone, {} lost",
+        total.sent, total.answered, total.excused, total.lost,
+    );
+    let rebinds = format!(
+        "{} followed, {} not; time to follow: median {:.1} ms, slowest {:.1} ms",
+        total.followed.len(),
+        total.unfollowed,
+        ms(total.median()),
+        ms(total.slowest()),
+    );
+    let rekeys = format!(
+        "{} IKE SAs, {} Child SAs",
+        total.ike_rekeys, total.child_rekeys
+    );
+    let esp = format!(
+        "{} packets in, {} out, {} NAT keepalives",
+        gateway.esp_in, gateway.esp_out, gateway.keepalives,
+    );
+    let drops = format!(
+        "{}; by branches: {}",
+        listed(&gateway.drops),
+        listed(&total.drops)
+    );
+    vec![
+        ("branches", branches),
+        ("handshakes", handshakes),
+        ("pings", pings),
+        ("rebinds", rebinds),
+        ("rekeys", rekeys),
+        ("ESP", esp),
+        ("tunnels down", listed(&gateway.downs)),
+        ("drops", drops),
+    ]
 }
 
 impl Total {
@@ -229,7 +168,7 @@ fn checks(
         checks.push(Check {
             what: what.to_owned(),
             fine,
-        })
+        });
     };
     let failed = branches
         .iter()
@@ -289,7 +228,8 @@ const SUSPICIOUS: [DropReason; 4] = [
     DropReason::SelectorMismatch,
 ];
 
-fn listed(counts: &BTreeMap<&'static str, u64>) -> String {
+/// Counts by name, in words.
+pub(super) fn listed(counts: &BTreeMap<impl Display, u64>) -> String {
     let parts: Vec<String> = counts
         .iter()
         .map(|(reason, n)| format!("{reason} {n}"))
@@ -301,7 +241,8 @@ fn listed(counts: &BTreeMap<&'static str, u64>) -> String {
     }
 }
 
-fn ms(time: Duration) -> f64 {
+/// Milliseconds.
+pub(super) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 

@@ -7,10 +7,36 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
-/// Reads a configuration and gives it with what its author should know, a line each.
+/// What the author of a configuration should know, a line each.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// What may be a mistake, or is weak.
+    warnings: Vec<String>,
+    /// Which lines are about other features.
+    ignored: Option<String>,
+}
+
+impl Notes {
+    /// Writes them to the log.
+    pub(super) fn log(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        if let Some(ignored) = &self.ignored {
+            tracing::info!("{ignored}");
+        }
+    }
+
+    /// All of them, the gravest first.
+    pub(crate) fn lines(self) -> Vec<String> {
+        self.warnings.into_iter().chain(self.ignored).collect()
+    }
+}
+
+/// Reads a configuration and gives it with what its author should know.
 ///
 /// The error names every problem with file and line.
-pub(crate) fn load_file(file: &Path) -> anyhow::Result<(Policy, Vec<String>)> {
+pub(crate) fn load_file(file: &Path) -> anyhow::Result<(Policy, Notes)> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
     let base = file.parent().unwrap_or(Path::new("."));
@@ -31,25 +57,23 @@ pub(crate) fn load_file(file: &Path) -> anyhow::Result<(Policy, Vec<String>)> {
 }
 
 /// Warnings one by one, ignored lines in one line.
-fn concise(notes: &[hawser_config::Note], name: &str) -> Vec<String> {
+fn concise(notes: &[hawser_config::Note], name: &str) -> Notes {
     let (ignored, warnings): (Vec<_>, Vec<_>) =
         notes.iter().partition(|n| n.kind == NoteKind::Ignored);
-    let mut lines: Vec<String> = warnings
+    let warnings = warnings
         .iter()
         .map(|n| n.in_file(name).to_string())
         .collect();
-    if !ignored.is_empty() {
-        let numbers: Vec<String> = ignored
-            .iter()
-            .filter_map(|n| n.line)
-            .map(|l| l.to_string())
-            .collect();
-        lines.push(format!(
-            "{name}: lines about other features, ignored: {}",
-            numbers.join(" ")
-        ));
-    }
-    lines
+    let numbers: Vec<String> = ignored
+        .iter()
+        .filter_map(|n| n.line)
+        .map(|l| l.to_string())
+        .collect();
+    let ignored = (!ignored.is_empty()).then(|| {
+        let numbers = numbers.join(" ");
+        format!("{name}: lines about other features, ignored: {numbers}")
+    });
+    Notes { warnings, ignored }
 }
 
 /// A secret kept elsewhere: `env:NAME`, or `file:PATH`, which counts from the configuration's

@@ -9,12 +9,17 @@ pub(crate) mod sentence;
 pub(crate) use load::load_file;
 pub(crate) use reload::Reloader;
 
-use crate::admin::{Admin, AdminSocket, EventLog};
+use crate::admin::AdminSocket;
 use anyhow::{Context as _, bail};
-use hawser_engine::{Engine, EngineHandle, EngineOptions, EventStream, Feed};
+use hawser_engine::{Engine, EngineHandle, EngineOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+/// How long the log may take to write the last events.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Runs a gateway until SIGTERM or SIGINT.
 pub(crate) fn run(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
@@ -28,21 +33,13 @@ pub(crate) fn run(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
 
 async fn gateway(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
     let (policy, notes) = load_file(&file)?;
-    for note in &notes {
-        tracing::warn!("{note}");
-    }
-    let (socket, _file_of_socket) = AdminSocket::bind(socket).await?;
+    notes.log();
+    let socket = AdminSocket::bind(socket).await?;
     let engine = Engine::start(Arc::new(policy), EngineOptions::default())
         .context("the gateway cannot start")?;
-    let events = Arc::new(EventLog::default());
-    tokio::spawn(keep_events(engine.subscribe_events(), Arc::clone(&events)));
+    let log = tokio::spawn(log::follow(engine.subscribe_events()));
     let reloader = Arc::new(Reloader::new(file));
-    let admin = Admin {
-        engine: engine.clone(),
-        events,
-        reloader: Arc::clone(&reloader),
-    };
-    let admin = tokio::spawn(admin.serve(socket));
+    let admin = socket.serve(&engine, Arc::clone(&reloader));
     for bound in engine.bound() {
         tracing::info!("listening on {}", bound.address);
     }
@@ -51,7 +48,8 @@ async fn gateway(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
     notify::send("STOPPING=1");
     tracing::info!("shutting down: a DELETE goes to every peer");
     let shutdown = engine.shutdown().await;
-    admin.abort();
+    admin.end().await;
+    let _ = timeout(LAST_LINES, log).await;
     if !shutdown.unfinished.is_empty() {
         tracing::warn!("not every peer answered its DELETE");
     }
@@ -71,20 +69,9 @@ async fn until_the_end(engine: &EngineHandle, reloader: &Reloader) -> anyhow::Re
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             ended = engine.join() => return Ok(ended?),
-            _ = hangup.recv() => match reloader.reload(engine, None).await {
-                Ok((revision, _)) => tracing::info!("configuration {revision} applied"),
-                Err(error) => tracing::error!("the running configuration stays: {error:#}"),
+            _ = hangup.recv() => if let Err(error) = reloader.reload(engine, None).await {
+                tracing::error!("the running configuration stays: {error:#}");
             },
-        }
-    }
-}
-
-/// Keeps the events for `hawser events`.
-pub(crate) async fn keep_events(mut source: EventStream, events: Arc<EventLog>) {
-    while let Some(feed) = source.next().await {
-        match feed {
-            Feed::Event(record) => events.push(&record),
-            Feed::Lost(count) => tracing::warn!("{count} events were not kept"),
         }
     }
 }

@@ -38,9 +38,7 @@ impl Reloader {
             }
         }
         *file = source;
-        for note in &notes {
-            tracing::warn!("{note}");
-        }
-        Ok((engine.policy().revision, notes))
+        notes.log();
+        Ok((engine.policy().revision, notes.lines()))
     }
 }

@@ -4,8 +4,8 @@
 use anyhow::{Result, bail};
 
 use crate::hawser::Hawser;
-use crate::rig::{Branch, Rig};
-use crate::site::{Site, TO_BRANCHES};
+use crate::rig::Rig;
+use crate::site::{BRANCH_ID, Site, TO_BRANCHES};
 use crate::strongswan::{SaCount, StrongSwan};
 
 /// A running gateway at the headquarters.
@@ -50,10 +50,10 @@ impl Headquarters {
         )
     }
 
-    /// Rekeys the IKE SA with `branch` and its Child SAs.
-    pub fn rekey(&self, branch: &Branch) -> Result<()> {
+    /// Rekeys the IKE SA with the only branch and its Child SAs.
+    pub fn rekey(&self) -> Result<()> {
         match self {
-            Self::Hawser(hawser) => hawser.json(&["rekey", &branch.lan]).map(drop),
+            Self::Hawser(hawser) => hawser.json(&["rekey", BRANCH_ID]).map(drop),
             Self::StrongSwan(strongswan) => {
                 strongswan.rekey_child()?;
                 strongswan.rekey_ike(TO_BRANCHES)

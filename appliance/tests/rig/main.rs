@@ -14,6 +14,7 @@ mod delay;
 mod forge;
 mod hawser;
 mod headquarters;
+mod http;
 mod keylog;
 mod nat;
 mod netns;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/pfkeyv2.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,4 +64,11 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 	if ((level == IPPROTO_IP && name == IP_IPSEC_POLICY) || (level == IPPROTO_IPV6 && name == IPV6_IPSEC_POLICY))
 		return 0;
 	return real(fd, level, name, value, length);
+}
+
+/* OpenIKED gives a kernel a moment to answer; a thread on a busy machine needs longer. */
+int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	int (*real)(struct pollfd *, nfds_t, int) = dlsym(RTLD_NEXT, "poll");
+	return real(fds, count, timeout > 0 && timeout < 2000 ? 2000 : timeout);
 }

@@ -8,6 +8,8 @@ pub const TO_HQ: &str = "hq";
 /// The connection at the headquarters.
 pub const TO_BRANCHES: &str = "branches";
 
+/// The identity of every branch, unless a scenario says otherwise.
+pub const BRANCH_ID: &str = "test";
 /// Where Hawser's metrics are, in its own namespace.
 pub const METRICS: &str = "127.0.0.1:9464";
 
@@ -46,7 +48,7 @@ impl Default for Site {
             ike: "aes128-sha1-modp1024".to_owned(),
             esp: "aes128-sha1".to_owned(),
             psk: "test".to_owned(),
-            branch_id: "test".to_owned(),
+            branch_id: BRANCH_ID.to_owned(),
             hq: HQ,
             hq_networks: "192.168.100.0/24",
             branch_networks: "172.16.0.0/16",

@@ -42,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("hawser-config", &["hawser-crypto", "hawser-policy"]),
+    ("hawser-plugin", &["hawser-flight", "hawser-policy"]),
     (
         "hawser",
         &[
@@ -51,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hawser-esp",
             "hawser-flight",
             "hawser-ike",
+            "hawser-plugin",
             "hawser-policy",
             "hawser-shard",
         ],

@@ -34,7 +34,7 @@ impl IkeSa {
                 });
                 self.answer_auth(env, child, &pending);
             }
-            Some(Answering::Child(answer)) => {
+            Some(Answering::Child(answer)) if answer.token.is_none() => {
                 self.granted_child(
                     env,
                     ChildAnswer {
@@ -63,7 +63,7 @@ impl IkeSa {
             (Some(Answering::Auth { pending, .. }), ChildRefusal::Selectors(_)) => {
                 self.answer_auth(env, Some(Err(NotifyType::TsUnacceptable)), &pending);
             }
-            (Some(Answering::Child(_)), _) => {
+            (Some(Answering::Child(answer)), _) if answer.token.is_none() => {
                 let error = NotifyType::TsUnacceptable;
                 self.respond_error(env, ExchangeType::CreateChildSa, error);
             }
@@ -156,7 +156,7 @@ impl IkeSa {
     pub(crate) fn is_changing_children(&self) -> bool {
         matches!(
             self.exchange,
-            Some(Exchange::Child(_) | Exchange::DeleteChild(..))
+            Some(Exchange::Child(_) | Exchange::DeleteChild(..) | Exchange::Disown)
         )
     }
 }

@@ -5,6 +5,10 @@ use crate::registry::NotifyType;
 use crate::select::{SelectedEsp, select_esp_for_group};
 use hawser_policy::{PeerTemplate, TrafficSelector};
 
+/// Selectors of one side of a Child SA at most, unless the template itself has more: each becomes
+/// routes. A request for more gets the first of them (RFC 7296 2.9 lets us narrow).
+pub const MAX_SELECTORS: usize = 64;
+
 /// What we can give of what a request asks for. We are the responder of the exchange.
 #[derive(Clone, Debug)]
 pub struct ChildOffer {
@@ -37,8 +41,8 @@ pub fn select(
         let Some(selected) = select_esp_for_group(sa, &settings.proposals, with_ke, group) else {
             continue;
         };
-        let local = TrafficSelector::narrow(ts_r, &settings.local);
-        let remote = TrafficSelector::narrow(ts_i, &settings.remote);
+        let local = narrow(ts_r, &settings.local);
+        let remote = narrow(ts_i, &settings.remote);
         if !local.is_empty() && !remote.is_empty() {
             return Ok(ChildOffer {
                 selected,
@@ -71,8 +75,8 @@ pub fn select_rekey(
         .map_or(&[][..], |c| &c.proposals);
     let selected =
         select_esp_for_group(sa, proposals, true, group).ok_or(NotifyType::NoProposalChosen)?;
-    let local = TrafficSelector::narrow(ts_r, &old.local);
-    let remote = TrafficSelector::narrow(ts_i, &old.remote);
+    let local = narrow(ts_r, &old.local);
+    let remote = narrow(ts_i, &old.remote);
     if local.is_empty() || remote.is_empty() {
         return Err(NotifyType::TsUnacceptable);
     }
@@ -82,4 +86,14 @@ pub fn select_rekey(
         local,
         remote,
     })
+}
+
+/// What both allow, as much of it as is taken.
+pub(crate) fn narrow(
+    proposed: &[TrafficSelector],
+    allowed: &[TrafficSelector],
+) -> Vec<TrafficSelector> {
+    let mut narrowed = TrafficSelector::narrow(proposed, allowed);
+    narrowed.truncate(allowed.len().max(MAX_SELECTORS));
+    narrowed
 }

@@ -5,8 +5,8 @@ use super::child_offer::{self, ChildOffer};
 use super::child_response::ChildCollision;
 use super::{Answering, Exchange};
 use crate::algorithms::ke_group;
-use crate::child_sa::ChildState;
-use crate::ike_sa::{IkeSa, MAX_CHILDREN, REPLACED_WAIT, SaState};
+use crate::child_sa::{ChildSa, ChildState};
+use crate::ike_sa::{IkeSa, MAX_CHILDREN, REFUSED_WAIT, REPLACED_WAIT, SaState};
 use crate::io::{Env, KeAnswer, KeRequest, Output, Token};
 use crate::message::Message;
 use crate::payload::{KePayload, Notify, Payload};
@@ -54,13 +54,15 @@ impl IkeSa {
         if replacing_ike || self.state != SaState::Established {
             return Err(Notify::error(NotifyType::TemporaryFailure));
         }
-        if self.children.len() >= MAX_CHILDREN {
-            return Err(Notify::error(NotifyType::NoAdditionalSas));
-        }
         let rekeys = match request.notify(NotifyType::RekeySa) {
             Some(notify) => Some(self.rekeyed_child(notify)?),
             None => None,
         };
+        // A full set can still be rekeyed: each old pair may linger beside its new one.
+        let limit = MAX_CHILDREN * if rekeys.is_some() { 2 } else { 1 };
+        if self.children.len() >= limit {
+            return Err(Notify::error(NotifyType::NoAdditionalSas));
+        }
         let old = rekeys.and_then(|spi_in| self.children.iter().find(|c| c.spi_in == spi_in));
         let offer = match old {
             Some(old) => child_offer::select_rekey(&self.template, old, request),
@@ -95,9 +97,8 @@ impl IkeSa {
 
     /// The pair that REKEY_SA names by the peer's inbound SPI, if it can be rekeyed now.
     fn rekeyed_child(&self, notify: &Notify) -> Result<u32, Notify> {
-        let spi_out = <[u8; 4]>::try_from(notify.spi.as_slice()).map(u32::from_be_bytes);
-        let child = spi_out
-            .ok()
+        let child = notify
+            .esp_spi()
             .and_then(|s| self.children.iter().find(|c| c.spi_out == s));
         match child.map(|c| (c.state, c.spi_in)) {
             Some((ChildState::Installed, spi_in)) => Ok(spi_in),
@@ -144,8 +145,34 @@ impl IkeSa {
                 self.refused(Role::Responder, HandshakeFailure::KeyExchangeFailed);
                 let error = NotifyType::InvalidSyntax;
                 self.respond_error(env, ExchangeType::CreateChildSa, error);
+                // Ours may have given way to it.
+                if let Some(old) = answer.rekeys {
+                    self.renew_later(env, old);
+                }
             }
         }
+    }
+
+    /// The rekey of a pair came to nothing: if nobody else is going to, we try again.
+    pub(crate) fn renew_later(&mut self, env: &mut Env<'_>, spi_in: u32) {
+        let lost = |c: &&mut ChildSa| {
+            c.state == ChildState::Installed && c.expire_at.is_some() && c.rekey_at.is_none()
+        };
+        let at = env.now + REFUSED_WAIT + env.up_to(REFUSED_WAIT);
+        if let Some(child) = self.child_mut(spi_in).filter(lost) {
+            child.rekey_at = Some(at);
+        }
+    }
+
+    /// Whether what was asked for can still be given: things may have happened since.
+    fn is_still_wanted(&self, rekeys: Option<u32>) -> bool {
+        self.state == SaState::Established && rekeys.is_none_or(|old| self.can_rekey(old))
+    }
+
+    /// Whether it is in use: not replaced, not deleted.
+    pub(crate) fn can_rekey(&self, spi_in: u32) -> bool {
+        let in_use = |c: &ChildSa| c.spi_in == spi_in && c.state == ChildState::Installed;
+        self.children.iter().any(in_use)
     }
 
     fn answer_child(
@@ -161,6 +188,10 @@ impl IkeSa {
             nonce_r,
             ..
         } = answer;
+        if !self.is_still_wanted(rekeys) {
+            let error = NotifyType::TemporaryFailure;
+            return self.respond_error(env, ExchangeType::CreateChildSa, error);
+        }
         let lineage = rekeys.map_or(Lineage::Initial, |spi| Lineage::Rekey(u64::from(spi)));
         let shared = key.as_ref().map(|(_, shared)| &**shared);
         let nonces = (nonce_i.as_slice(), nonce_r.as_slice());
@@ -198,9 +229,7 @@ impl IkeSa {
             }));
         }
         if let Some(child) = self.child_mut(old) {
-            child.state = ChildState::Rekeyed;
-            child.rekey_at = None;
-            child.expire_at = Some(env.now + REPLACED_WAIT);
+            child.replace(env.now + REPLACED_WAIT);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! CREATE_CHILD_SA for a Child SA, asked for by us (RFC 7296 1.3.1, 1.3.3, 2.25.1).
 
-use super::messages::error_of;
+use super::child_offer::narrow;
 use super::{Exchange, Task};
 use crate::algorithms::{ke_from_group, ke_group};
-use crate::child_sa::{ChildParts, ChildState};
-use crate::ike_sa::{IkeSa, REPLACED_WAIT, RETRY_WAIT};
+use crate::child_sa::{ChildParts, ChildSa, ChildState};
+use crate::ike_sa::{IkeSa, LOSER_WAIT, REFUSED_WAIT, RETRY_WAIT, SaState};
 use crate::io::{Env, KeAnswer, KeRequest, Output, Token};
 use crate::keymat::ChildKeys;
 use crate::message::Message;
@@ -15,9 +15,6 @@ use hawser_crypto::{KePrivate, KeyExchange};
 use hawser_flight::{CloseCause, HandshakeFailure, Lineage, Role};
 use hawser_policy::TrafficSelector;
 use std::time::Duration;
-
-/// How long a Child SA that was refused is not asked for again.
-const REFUSED_WAIT: Duration = Duration::from_secs(30);
 
 /// A Child SA that we are asking for.
 #[derive(Debug)]
@@ -32,6 +29,8 @@ pub(crate) struct ChildExchange {
     pub nonce: Vec<u8>,
     /// The key exchange we offer.
     pub method: Option<KeyExchange>,
+    /// The peer has demanded that key exchange; it may do so once.
+    pub demanded: bool,
     /// Our private half.
     pub private: Option<KePrivate>,
     /// Names the key exchange that is under way.
@@ -69,11 +68,16 @@ impl ChildExchange {
 
 impl IkeSa {
     pub(crate) fn begin_child_rekey(&mut self, env: &mut Env<'_>, spi_in: u32) {
-        let installed =
-            |c: &&crate::child_sa::ChildSa| c.spi_in == spi_in && c.state == ChildState::Installed;
+        let installed = |c: &&ChildSa| c.spi_in == spi_in && c.state == ChildState::Installed;
         if let Some(child) = self.children.iter().find(installed).map(|c| c.child) {
             self.begin_child(env, child, Some(spi_in));
         }
+    }
+
+    /// Whether a Child SA by this template is there.
+    pub(crate) fn has_child(&self, child: usize) -> bool {
+        let there = |c: &ChildSa| c.child == child && c.state == ChildState::Installed;
+        self.children.iter().any(there)
     }
 
     pub(crate) fn begin_child(&mut self, env: &mut Env<'_>, child: usize, rekeys: Option<u32>) {
@@ -84,7 +88,7 @@ impl IkeSa {
             .proposals
             .first()
             .and_then(|p| p.ke.first().copied());
-        self.begin_child_with(env, child, rekeys, method);
+        self.begin_child_with(env, child, rekeys, method, false);
     }
 
     fn begin_child_with(
@@ -93,13 +97,16 @@ impl IkeSa {
         child: usize,
         rekeys: Option<u32>,
         method: Option<KeyExchange>,
+        demanded: bool,
     ) {
+        self.early_deletes.clear();
         let mut exchange = Box::new(ChildExchange {
             rekeys,
             child,
             spi_in: env.spis.esp_spi(env.rng),
             nonce: env.nonce(),
             method,
+            demanded,
             private: None,
             token: None,
             answer: None,
@@ -168,6 +175,10 @@ impl IkeSa {
         mut exchange: Box<ChildExchange>,
         answer: KeAnswer,
     ) {
+        if self.state != SaState::Established {
+            // It ends, and what the peer may have made ends with it.
+            return;
+        }
         match answer {
             KeAnswer::Generated(Ok((private, public))) => {
                 let gone = exchange.rekeys.is_some_and(|old| !self.can_rekey(old));
@@ -179,15 +190,13 @@ impl IkeSa {
                 self.send_child_request(env, exchange, Some(public));
             }
             KeAnswer::Agreed(Ok(shared)) => self.finish_child(env, &exchange, Some(&shared)),
-            _ => self.child_failed(env, &exchange, HandshakeFailure::KeyExchangeFailed),
+            KeAnswer::Agreed(Err(_)) => {
+                self.child_unusable(env, &exchange, HandshakeFailure::KeyExchangeFailed);
+            }
+            KeAnswer::Generated(Err(_)) | KeAnswer::Responded(_) => {
+                self.child_failed(env, &exchange, HandshakeFailure::KeyExchangeFailed);
+            }
         }
-    }
-
-    /// The peer may have rekeyed or deleted it while our key pair was made.
-    fn can_rekey(&self, spi_in: u32) -> bool {
-        self.children
-            .iter()
-            .any(|c| c.spi_in == spi_in && c.state == ChildState::Installed)
     }
 
     pub(crate) fn child_response(
@@ -197,14 +206,17 @@ impl IkeSa {
         response: &Message,
         valid: bool,
     ) {
-        if let Some(error) = error_of(response) {
-            return self.child_refused(env, &exchange, response, error);
+        if self.state != SaState::Established {
+            return;
+        }
+        if let Some(error) = response.error() {
+            return self.child_refused(env, &exchange, response, error.kind);
         }
         let Some(answer) = self
             .read_child_response(&exchange, response)
             .filter(|_| valid)
         else {
-            return self.child_failed(env, &exchange, HandshakeFailure::InvalidMessage);
+            return self.child_unusable(env, &exchange, HandshakeFailure::InvalidMessage);
         };
         exchange.answer = Some(answer);
         match (exchange.method, exchange.private.take(), response.ke()) {
@@ -219,7 +231,7 @@ impl IkeSa {
                 self.out.push_back(Output::Ask(token, work));
                 self.exchange = Some(Exchange::Child(exchange));
             }
-            _ => self.child_failed(env, &exchange, HandshakeFailure::InvalidMessage),
+            _ => self.child_unusable(env, &exchange, HandshakeFailure::InvalidMessage),
         }
     }
 
@@ -238,11 +250,7 @@ impl IkeSa {
         let (local, remote) = old.map_or((&settings.local, &settings.remote), |old| {
             (&old.local, &old.remote)
         });
-        let local = TrafficSelector::narrow(response.ts_i()?, local);
-        let remote = TrafficSelector::narrow(response.ts_r()?, remote);
-        if local.is_empty() || remote.is_empty() {
-            return None;
-        }
+        let (local, remote) = agreed(response, local, remote)?;
         let nonce = response.nonce()?.to_vec();
         Some(ChildResponse {
             confirmed,
@@ -254,12 +262,15 @@ impl IkeSa {
 
     fn finish_child(&mut self, env: &mut Env<'_>, exchange: &ChildExchange, shared: Option<&[u8]>) {
         let Some(answer) = &exchange.answer else {
-            return self.child_failed(env, exchange, HandshakeFailure::Internal);
+            return self.child_unusable(env, exchange, HandshakeFailure::Internal);
         };
+        if self.early_deletes.contains(&answer.confirmed.spi) {
+            return self.deleted_before_it_was(exchange);
+        }
         let suite = answer.confirmed.suite;
         let (nonce_i, nonce_r) = (&exchange.nonce, &answer.nonce);
         let Ok(keys) = ChildKeys::derive(&self.keys, &suite, shared, nonce_i, nonce_r) else {
-            return self.child_failed(env, exchange, HandshakeFailure::Internal);
+            return self.child_unusable(env, exchange, HandshakeFailure::Internal);
         };
         let wins = self.wins_collision(exchange, nonce_i.min(nonce_r));
         let parts = ChildParts {
@@ -280,10 +291,18 @@ impl IkeSa {
         if wins {
             self.replace_child(env, exchange);
         } else {
-            self.enqueue(Task::DeleteChild(
-                exchange.spi_in,
-                CloseCause::RekeyCollision,
-            ));
+            if let Some(loser) = self.child_mut(exchange.spi_in) {
+                loser.replace(env.now + LOSER_WAIT);
+            }
+            self.end_child(exchange.spi_in, CloseCause::RekeyCollision);
+        }
+    }
+
+    /// The peer's DELETE of the new pair was faster than its answer that made it: it wants neither
+    /// the new one nor the old one.
+    fn deleted_before_it_was(&mut self, exchange: &ChildExchange) {
+        if let Some(old) = exchange.rekeys {
+            self.end_child(old, CloseCause::DeletedByPeer);
         }
     }
 
@@ -307,14 +326,13 @@ impl IkeSa {
         if let Some(collision) = &exchange.collision
             && let Some(loser) = self.child_mut(collision.spi_in)
         {
-            loser.state = ChildState::Rekeyed;
-            (loser.rekey_at, loser.activate_at) = (None, None);
-            loser.expire_at = Some(env.now + REPLACED_WAIT);
+            loser.replace(env.now + LOSER_WAIT);
         }
         if let Some(old) = exchange.rekeys
-            && self.child_mut(old).is_some()
+            && let Some(child) = self.child_mut(old)
         {
-            self.enqueue(Task::DeleteChild(old, CloseCause::Rekeyed));
+            child.replace(env.now + LOSER_WAIT);
+            self.end_child(old, CloseCause::Rekeyed);
         }
     }
 
@@ -353,8 +371,8 @@ impl IkeSa {
             settings.is_some_and(|s| s.proposals.iter().any(|p| p.ke.contains(m)))
         };
         match method.filter(ours) {
-            Some(method) if Some(method) != exchange.method => {
-                self.begin_child_with(env, exchange.child, exchange.rekeys, Some(method));
+            Some(method) if Some(method) != exchange.method && !exchange.demanded => {
+                self.begin_child_with(env, exchange.child, exchange.rekeys, Some(method), true);
             }
             _ => self.child_failed(env, exchange, HandshakeFailure::NoProposalChosen),
         }
@@ -365,7 +383,7 @@ impl IkeSa {
         let Some(old) = exchange.rekeys else {
             return self.child_failed(env, exchange, HandshakeFailure::NoProposalChosen);
         };
-        if self.child_mut(old).is_some() {
+        if self.can_rekey(old) {
             self.children.retain(|c| c.spi_in != old);
             let (cause, linger) = (CloseCause::UnknownToPeer, Duration::ZERO);
             self.out.push_back(Output::RemoveChild {
@@ -377,6 +395,27 @@ impl IkeSa {
         }
     }
 
+    /// The peer has made the pair, but its answer is of no use: it is told, and asked again later.
+    fn child_unusable(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &ChildExchange,
+        reason: HandshakeFailure,
+    ) {
+        self.enqueue(Task::Disown(exchange.spi_in));
+        self.child_failed(env, exchange, reason);
+    }
+
+    /// Whether the pair has a limit of its own; one without is not rekeyed at any price.
+    fn must_renew(&self, spi_in: u32) -> bool {
+        let settings = |c: &ChildSa| self.template.children.get(c.child);
+        let by_bytes = |c: &ChildSa| settings(c).is_some_and(|s| s.lifetimes.bytes.is_some());
+        let limited = |c: &ChildSa| c.expire_at.is_some() || by_bytes(c);
+        self.children
+            .iter()
+            .any(|c| c.spi_in == spi_in && limited(c))
+    }
+
     fn child_failed(
         &mut self,
         env: &mut Env<'_>,
@@ -384,8 +423,20 @@ impl IkeSa {
         reason: HandshakeFailure,
     ) {
         self.refused(Role::Initiator, reason);
-        if exchange.collision.is_none() {
+        if exchange.collision.is_none() && exchange.rekeys.is_none_or(|old| self.must_renew(old)) {
             self.defer(env, exchange.task(), REFUSED_WAIT);
         }
     }
+}
+
+/// What both sides want, as the peer's answer (TSi: ours, TSr: its) says; `None` where that is
+/// nothing.
+pub(crate) fn agreed(
+    response: &Message,
+    local: &[TrafficSelector],
+    remote: &[TrafficSelector],
+) -> Option<(Vec<TrafficSelector>, Vec<TrafficSelector>)> {
+    let local = narrow(response.ts_i()?, local);
+    let remote = narrow(response.ts_r()?, remote);
+    (!local.is_empty() && !remote.is_empty()).then_some((local, remote))
 }

@@ -1,8 +1,8 @@
 //! INFORMATIONAL (RFC 7296 1.4): liveness and DELETE.
 
 use super::{Exchange, Task};
-use crate::child_sa::{ChildState, LINGER};
-use crate::ike_sa::{IkeSa, SaState};
+use crate::child_sa::{ChildSa, ChildState, LINGER};
+use crate::ike_sa::{IkeSa, MAX_CHILDREN, SaState};
 use crate::io::{Env, Output, ProbeOutcome};
 use crate::message::Message;
 use crate::payload::{Delete, Payload};
@@ -33,18 +33,15 @@ impl IkeSa {
             .push_back(Output::Probed(ProbeOutcome::Answered(rtt)));
     }
 
-    pub(crate) fn begin_delete_child(&mut self, env: &mut Env<'_>, spi_in: u32, cause: CloseCause) {
-        let Some(child) = self
-            .child_mut(spi_in)
-            .filter(|c| c.state != ChildState::Deleting)
-        else {
-            return;
-        };
-        child.state = ChildState::Deleting;
-        (child.rekey_at, child.expire_at, child.activate_at) = (None, None, None);
-        // A replaced pair carries what is under way until the peer has confirmed; what ends for
-        // good stops now.
-        if !is_replacement(cause) {
+    /// A Child SA is to end. A replaced pair carries what is under way until the peer has confirmed
+    /// its DELETE; what ends for good stops now, however long the DELETE has to wait.
+    pub(crate) fn end_child(&mut self, spi_in: u32, cause: CloseCause) {
+        let in_use = |c: &&mut ChildSa| c.state != ChildState::Deleting;
+        if !is_replacement(cause)
+            && let Some(child) = self.child_mut(spi_in).filter(in_use)
+        {
+            child.stop();
+            child.removed = true;
             let linger = if cause == CloseCause::Expired {
                 Duration::ZERO
             } else {
@@ -56,10 +53,28 @@ impl IkeSa {
                 linger,
             });
         }
+        self.enqueue(Task::DeleteChild(spi_in, cause));
+    }
+
+    pub(crate) fn begin_delete_child(&mut self, env: &mut Env<'_>, spi_in: u32, cause: CloseCause) {
+        let Some(child) = self.child_mut(spi_in) else {
+            return;
+        };
+        child.stop();
+        self.send_delete_child(env, spi_in);
+        self.exchange = Some(Exchange::DeleteChild(spi_in, cause));
+    }
+
+    /// The peer has a pair that we have not.
+    pub(crate) fn begin_disown(&mut self, env: &mut Env<'_>, spi_in: u32) {
+        self.send_delete_child(env, spi_in);
+        self.exchange = Some(Exchange::Disown);
+    }
+
+    fn send_delete_child(&mut self, env: &mut Env<'_>, spi_in: u32) {
         let delete = [Payload::Delete(Delete::Esp(vec![spi_in]))];
         let schedule = self.backoff();
         self.send_request(env, ExchangeType::Informational, &delete, schedule);
-        self.exchange = Some(Exchange::DeleteChild(spi_in, cause));
         self.out.push_back(Output::Event(Event::DeleteSent {
             spi: u64::from(spi_in),
         }));
@@ -67,8 +82,10 @@ impl IkeSa {
 
     /// The peer has answered our DELETE of a Child SA.
     pub(crate) fn child_deleted(&mut self, spi_in: u32, cause: CloseCause) {
-        self.children.retain(|c| c.spi_in != spi_in);
-        if is_replacement(cause) {
+        let Some(at) = self.children.iter().position(|c| c.spi_in == spi_in) else {
+            return;
+        };
+        if !self.children.swap_remove(at).removed {
             self.out.push_back(Output::RemoveChild {
                 spi_in,
                 cause,
@@ -83,14 +100,7 @@ impl IkeSa {
         self.queue.clear();
         self.deferred.clear();
         (self.rekey_at, self.expire_at) = (None, None);
-        for child in std::mem::take(&mut self.children) {
-            let (spi_in, linger) = (child.spi_in, Duration::ZERO);
-            self.out.push_back(Output::RemoveChild {
-                spi_in,
-                cause,
-                linger,
-            });
-        }
+        self.remove_children(cause);
         self.queue.push_back(Task::DeleteIke(cause));
     }
 
@@ -116,16 +126,20 @@ impl IkeSa {
                     .push_back(Output::Event(Event::InvalidSpiHint { spi }));
             }
         }
-        if deletes.iter().any(|d| matches!(d, Delete::Ike)) {
+        // An initiator that does not accept our IKE_AUTH says so here (RFC 7296 2.21.2).
+        let rejected = request.notify(NotifyType::AuthenticationFailed).is_some();
+        if rejected || deletes.iter().any(|d| matches!(d, Delete::Ike)) {
             return self.deleted_by_peer(env);
         }
-        let mut answer = Vec::new();
-        for delete in &deletes {
-            if let Delete::Esp(spis) = delete {
-                spis.iter()
-                    .for_each(|spi_out| self.child_deleted_by_peer(*spi_out, &mut answer));
-            }
-        }
+        let spis = deletes.iter().flat_map(|delete| match delete {
+            Delete::Esp(spis) => spis.as_slice(),
+            Delete::Ike | Delete::Ah(_) => &[],
+        });
+        // More than there can be are not looked at.
+        let spis = spis.take(2 * MAX_CHILDREN);
+        let answer: Vec<u32> = spis
+            .filter_map(|spi_out| self.child_deleted_by_peer(env, *spi_out))
+            .collect();
         let payloads = if answer.is_empty() {
             Vec::new()
         } else {
@@ -134,24 +148,23 @@ impl IkeSa {
         self.respond(env, ExchangeType::Informational, &payloads);
     }
 
-    /// RFC 7296 1.4.1: both directions go together. A pair that we are deleting ourselves is not
-    /// named in the answer (2.25.1).
-    fn child_deleted_by_peer(&mut self, spi_out: u32, answer: &mut Vec<u32>) {
+    /// RFC 7296 1.4.1: both directions go together; the inbound SPI for the answer. A pair that we
+    /// are deleting ourselves is not named there (2.25.1).
+    pub(crate) fn child_deleted_by_peer(&mut self, env: &mut Env<'_>, spi_out: u32) -> Option<u32> {
         self.out.push_back(Output::Event(Event::DeleteReceived {
             spi: u64::from(spi_out),
         }));
         let Some(at) = self.children.iter().position(|c| c.spi_out == spi_out) else {
-            return;
+            self.deleted_early(spi_out);
+            return None;
         };
-        let gone = self.children[at].clone();
-        if gone.state == ChildState::Deleting {
+        if self.children[at].state == ChildState::Deleting {
             self.out.push_back(Output::Event(Event::Collision {
                 case: "delete child, both",
             }));
-            return;
+            return None;
         }
-        self.children.swap_remove(at);
-        answer.push(gone.spi_in);
+        let gone = self.children.swap_remove(at);
         // Whoever deletes the predecessor has the successor.
         let successors: Vec<u32> = self
             .children
@@ -167,12 +180,43 @@ impl IkeSa {
         } else {
             (CloseCause::Rekeyed, LINGER)
         };
+        self.restore_predecessor(env, &gone);
         let spi_in = gone.spi_in;
         self.out.push_back(Output::RemoveChild {
             spi_in,
             cause,
             linger,
         });
+        Some(spi_in)
+    }
+
+    /// A pair that we do not know (yet): its DELETE may have overtaken the answer that makes it, or
+    /// it is still with the SA that this one is going to replace.
+    fn deleted_early(&mut self, spi_out: u32) {
+        let being_made = matches!(self.exchange, Some(Exchange::Child(_)));
+        let expected = being_made || self.state == SaState::Provisional;
+        if expected && self.early_deletes.len() < 2 * MAX_CHILDREN {
+            self.early_deletes.push(spi_out);
+        }
+    }
+
+    /// The peer takes back a pair that it made: the one that was replaced stays.
+    fn restore_predecessor(&mut self, env: &mut Env<'_>, gone: &ChildSa) {
+        let Some(old) = gone.predecessor else {
+            return;
+        };
+        let in_use = |c: &ChildSa| c.state == ChildState::Installed;
+        let replaced = |c: &&mut ChildSa| c.state == ChildState::Rekeyed;
+        let has_other = self
+            .children
+            .iter()
+            .any(|c| c.predecessor == Some(old) && in_use(c));
+        if !has_other && let Some(child) = self.child_mut(old).filter(replaced) {
+            child.state = ChildState::Installed;
+            child.replaced_until = None;
+            self.out.push_back(Output::ActivateOutbound(old));
+            self.renew_later(env, old);
+        }
     }
 
     fn deleted_by_peer(&mut self, env: &mut Env<'_>) {
@@ -183,13 +227,7 @@ impl IkeSa {
         self.out
             .push_back(Output::Event(Event::DeleteReceived { spi }));
         self.respond(env, ExchangeType::Informational, &[]);
-        // The peer finished its half of a simultaneous rekey and our answer is still out: the
-        // Child SAs live on in the SA that it made (RFC 7296 2.25.2).
-        if let Some(Exchange::RekeyIke(x)) = &self.exchange
-            && let Some(collision) = &x.collision
-        {
-            self.bequeath(collision.successor);
-        }
+        self.yield_to_peers_rekey();
         let cause = match self.state {
             SaState::Rekeyed => CloseCause::Rekeyed,
             SaState::Provisional => CloseCause::RekeyCollision,

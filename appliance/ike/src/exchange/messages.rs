@@ -1,13 +1,13 @@
 //! How messages of an authenticated IKE SA come and go.
 
-use super::Exchange;
+use super::{Exchange, Task};
 use crate::handshake::{fragment_limit, header};
 use crate::header::Header;
 use crate::ike_sa::{IkeSa, SaState};
 use crate::io::{Env, Output};
 use crate::iv::iv_source;
 use crate::message::Message;
-use crate::payload::{Notify, Payload, parse_chain};
+use crate::payload::{Notify, ParseError, Payload, parse_chain};
 use crate::protect::{self, Opened};
 use crate::registry::{ExchangeType, NotifyType};
 use crate::rules;
@@ -72,7 +72,12 @@ impl IkeSa {
         self.inbox.answering = Some(path);
         self.inbox.requests = crate::fragment::Reassembly::default();
         match parse_chain(first, &body) {
-            Err(error) => self.respond(env, header.exchange, &[Payload::Notify(error.notify())]),
+            Err(error) => {
+                self.respond(env, header.exchange, &[Payload::Notify(error.notify())]);
+                if matches!(error, ParseError::Bad(..)) {
+                    self.suspect();
+                }
+            }
             Ok(payloads) => self.dispatch(env, &Message { header, payloads }),
         }
         Ok(())
@@ -93,7 +98,8 @@ impl IkeSa {
     fn dispatch(&mut self, env: &mut Env<'_>, request: &Message) {
         let exchange = request.header.exchange;
         if rules::check(exchange, false, &request.payloads).is_err() {
-            return self.respond_error(env, exchange, NotifyType::InvalidSyntax);
+            self.respond_error(env, exchange, NotifyType::InvalidSyntax);
+            return self.suspect();
         }
         match exchange {
             ExchangeType::Informational => self.informational_request(env, request),
@@ -101,8 +107,17 @@ impl IkeSa {
                 self.child_request(env, request);
             }
             ExchangeType::CreateChildSa => self.ike_rekey_request(env, request),
-            _ => self.respond_error(env, exchange, NotifyType::InvalidSyntax),
+            _ => {
+                self.respond_error(env, exchange, NotifyType::InvalidSyntax);
+                self.suspect();
+            }
         }
+    }
+
+    /// INVALID_SYNTAX was said. By RFC 7296 2.21.3 the IKE SA is dead then, for some peers it is
+    /// not: a probe tells, and a living tunnel is not killed.
+    fn suspect(&mut self) {
+        self.enqueue(Task::Probe(self.backoff()));
     }
 
     fn response(
@@ -135,19 +150,24 @@ impl IkeSa {
         self.authentic(env, path);
         self.inbox.responses = crate::fragment::Reassembly::default();
         let outstanding = self.outstanding.take();
-        let payloads =
-            parse_chain(first, &body).unwrap_or_else(|e| vec![Payload::Notify(e.notify())]);
+        let parsed = parse_chain(first, &body);
+        let valid = parsed
+            .as_ref()
+            .is_ok_and(|payloads| rules::check(header.exchange, true, payloads).is_ok());
+        let payloads = parsed.unwrap_or_default();
         let response = Message { header, payloads };
-        let valid = rules::check(response.header.exchange, true, &response.payloads).is_ok();
+        if response.notify(NotifyType::InvalidSyntax).is_some() {
+            self.suspect();
+        }
         match self.exchange.take() {
             Some(Exchange::Child(x)) => self.child_response(env, x, &response, valid),
             Some(Exchange::RekeyIke(x)) => self.rekey_response(env, x, &response, valid),
             Some(Exchange::DeleteChild(spi_in, cause)) => self.child_deleted(spi_in, cause),
+            Some(Exchange::Disown) | None => {}
             Some(Exchange::DeleteIke(cause)) => self.close(cause),
             Some(Exchange::Probe { message_id }) => {
                 self.probe_answered(env, message_id, outstanding.as_ref());
             }
-            None => {}
         }
         Ok(())
     }
@@ -225,12 +245,4 @@ impl IkeSa {
     ) {
         self.respond(env, exchange, &[Payload::Notify(Notify::error(error))]);
     }
-}
-
-/// The first error notify of a response, if it is one.
-pub(crate) fn error_of(response: &Message) -> Option<NotifyType> {
-    response
-        .notifies()
-        .map(|n| n.kind)
-        .find(NotifyType::is_error)
 }

@@ -19,7 +19,7 @@ use child_offer::ChildOffer;
 use hawser_flight::CloseCause;
 
 pub(crate) use child_request::ChildAnswer;
-pub(crate) use child_response::ChildExchange;
+pub(crate) use child_response::{ChildExchange, agreed};
 pub(crate) use rekey_request::RekeyAnswer;
 pub(crate) use rekey_response::RekeyExchange;
 
@@ -34,6 +34,8 @@ pub enum Task {
     RekeyChild(u32),
     /// Delete the Child SA with this inbound SPI.
     DeleteChild(u32, CloseCause),
+    /// Tell the peer that the pair that it made for this SPI of ours does not exist here.
+    Disown(u32),
     /// Rekey the IKE SA.
     RekeyIke,
     /// Delete the IKE SA.
@@ -45,7 +47,7 @@ impl Task {
     pub fn is_for_child(&self) -> bool {
         matches!(
             self,
-            Self::CreateChild(_) | Self::RekeyChild(_) | Self::DeleteChild(..)
+            Self::CreateChild(_) | Self::RekeyChild(_) | Self::DeleteChild(..) | Self::Disown(_)
         )
     }
 }
@@ -59,6 +61,8 @@ pub(crate) enum Exchange {
     RekeyIke(Box<RekeyExchange>),
     /// INFORMATIONAL that deletes a Child SA.
     DeleteChild(u32, CloseCause),
+    /// INFORMATIONAL that disowns a Child SA.
+    Disown,
     /// INFORMATIONAL that deletes the IKE SA.
     DeleteIke(CloseCause),
     /// INFORMATIONAL that asks whether the peer lives.
@@ -86,12 +90,17 @@ pub(crate) enum Answering {
 
 impl IkeSa {
     /// Begins the next task if the window is free.
+    ///
+    /// While a request of the peer waits for its key exchange, nothing is begun that could cross
+    /// what it changes: an IKE SA would be replaced under an exchange for its Child SAs.
     pub(crate) fn pump(&mut self, env: &mut Env<'_>) {
         while self.exchange.is_none() && self.outstanding.is_none() {
             if matches!(self.state, SaState::Authenticating | SaState::Closed) {
                 return;
             }
-            let Some(task) = self.queue.pop_front() else {
+            let harmless = |t: &mut Task| matches!(t, Task::Probe(_) | Task::DeleteIke(_));
+            let free = self.answering.is_none();
+            let Some(task) = self.queue.pop_front_if(|t| free || harmless(t)) else {
                 return;
             };
             self.begin(env, task);
@@ -102,12 +111,16 @@ impl IkeSa {
         let established = self.state == SaState::Established;
         match task {
             Task::Probe(schedule) => self.begin_probe(env, schedule),
-            Task::CreateChild(child) if established => self.begin_child(env, child, None),
+            Task::CreateChild(child) if established && !self.has_child(child) => {
+                self.begin_child(env, child, None);
+            }
             Task::RekeyChild(spi_in) if established => self.begin_child_rekey(env, spi_in),
             Task::DeleteChild(spi_in, cause) => self.begin_delete_child(env, spi_in, cause),
+            Task::Disown(spi_in) => self.begin_disown(env, spi_in),
             Task::RekeyIke if established => self.begin_ike_rekey(env),
             Task::DeleteIke(cause) => self.send_delete_ike(env, cause),
-            // The SA is being replaced or deleted: its successor does what is still wanted.
+            // It is there already, or the SA is being replaced or deleted: its successor does what
+            // is still wanted.
             Task::CreateChild(_) | Task::RekeyChild(_) | Task::RekeyIke => {}
         }
     }

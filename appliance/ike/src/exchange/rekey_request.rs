@@ -1,9 +1,9 @@
 //! CREATE_CHILD_SA for the IKE SA, asked for by the peer (RFC 7296 1.3.2, 2.18, 2.25.2).
 
 use super::rekey_response::RekeyCollision;
-use super::{Answering, Exchange};
+use super::{Answering, Exchange, Task};
 use crate::algorithms::ke_group;
-use crate::ike_sa::{HandshakeResult, IkeSa, REPLACED_WAIT, SaState};
+use crate::ike_sa::{HandshakeResult, IkeSa, LOSER_WAIT, REFUSED_WAIT, REPLACED_WAIT, SaState};
 use crate::io::{Env, KeAnswer, KeRequest, Output, Token};
 use crate::keymat::{SaKeys, Seeds, skeyseed_rekey};
 use crate::message::Message;
@@ -97,12 +97,19 @@ impl IkeSa {
                 .map(|sa| (public, sa)),
             _ => None,
         };
-        let Some((public, successor)) = made else {
+        if self.state != SaState::Established {
+            // Ours has won meanwhile, or it is being deleted.
+            let error = NotifyType::TemporaryFailure;
+            return self.respond_error(env, ExchangeType::CreateChildSa, error);
+        }
+        let Some((public, mut successor)) = made else {
             self.refused(Role::Responder, HandshakeFailure::KeyExchangeFailed);
             let error = NotifyType::InvalidSyntax;
-            return self.respond_error(env, ExchangeType::CreateChildSa, error);
+            self.respond_error(env, ExchangeType::CreateChildSa, error);
+            return self.rekey_later(env);
         };
         let local_spi = successor.local_spi();
+        let collides = self.collide(answer, &mut successor);
         // The successor is there before the answer reveals its SPI.
         self.out.push_back(Output::Successor(Box::new(successor)));
         let group = ke_group(answer.selected.suite.ke);
@@ -115,23 +122,34 @@ impl IkeSa {
             }),
         ];
         self.respond(env, ExchangeType::CreateChildSa, &payloads);
-        match &mut self.exchange {
-            Some(Exchange::RekeyIke(ours)) => {
-                let lowest_nonce = answer.lowest_nonce().clone();
-                ours.collision = Some(RekeyCollision {
-                    successor: local_spi,
-                    lowest_nonce,
-                });
-                self.out.push_back(Output::Event(Event::Collision {
-                    case: "rekey IKE SA, both",
-                }));
-            }
-            // Ours has won meanwhile: the peer deletes what it made.
-            _ if self.state != SaState::Established => {}
-            _ => {
-                self.bequeath(local_spi);
-                self.expire_at = Some(env.now + REPLACED_WAIT);
-            }
+        if !collides {
+            self.bequeath(local_spi);
+            self.expire_at = Some(env.now + REPLACED_WAIT);
+        }
+    }
+
+    /// If we are rekeying this IKE SA as well, remembers what decides between the two.
+    fn collide(&mut self, answer: &RekeyAnswer, theirs: &mut IkeSa) -> bool {
+        let Some(Exchange::RekeyIke(ours)) = &mut self.exchange else {
+            return false;
+        };
+        let collision = RekeyCollision {
+            successor: theirs.local_spi(),
+            lowest_nonce: answer.lowest_nonce().clone(),
+            undecided: Arc::new(()),
+        };
+        theirs.undecided = Arc::downgrade(&collision.undecided);
+        ours.collision = Some(collision);
+        self.out.push_back(Output::Event(Event::Collision {
+            case: "rekey IKE SA, both",
+        }));
+        true
+    }
+
+    /// The peer's rekey came to nothing, and ours may have given way to it: we try again.
+    fn rekey_later(&mut self, env: &mut Env<'_>) {
+        if self.exchange.is_none() && self.rekey_at.is_none() && self.expire_at.is_some() {
+            self.defer(env, Task::RekeyIke, REFUSED_WAIT);
         }
     }
 
@@ -186,7 +204,7 @@ impl IkeSa {
         let lineage = Lineage::Rekey(self.local_spi());
         let mut sa = IkeSa::new(env, result, SaState::Provisional, lineage);
         sa.rekey_at = None;
-        sa.expire_at = Some(env.now + REPLACED_WAIT);
+        sa.expire_at = Some(env.now + LOSER_WAIT);
         Some(sa)
     }
 }

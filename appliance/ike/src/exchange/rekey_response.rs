@@ -1,9 +1,8 @@
 //! CREATE_CHILD_SA for the IKE SA, asked for by us (RFC 7296 1.3.2, 2.18, 2.25.2).
 
-use super::messages::error_of;
 use super::{Answering, Exchange, Task};
 use crate::algorithms::{ke_from_group, ke_group};
-use crate::ike_sa::{IkeSa, REPLACED_WAIT, RETRY_WAIT};
+use crate::ike_sa::{IkeSa, REFUSED_WAIT, REPLACED_WAIT, RETRY_WAIT, SaState};
 use crate::io::{Env, KeAnswer, KeRequest, Output, Token};
 use crate::keymat::Seeds;
 use crate::message::Message;
@@ -12,15 +11,14 @@ use crate::registry::{ExchangeType, NotifyType};
 use crate::select::{IkeSuite, confirm_ike, ike_proposals_to_sa};
 use hawser_crypto::{KePrivate, KeyExchange};
 use hawser_flight::{CloseCause, HandshakeFailure, Role};
-use std::time::Duration;
-
-/// How long a rekey that was refused is not tried again.
-const REFUSED_WAIT: Duration = Duration::from_secs(30);
+use std::sync::Arc;
 
 /// A rekey of the IKE SA that we have begun.
 #[derive(Debug)]
 pub(crate) struct RekeyExchange {
     method: KeyExchange,
+    /// The peer has demanded that key exchange; it may do so once.
+    demanded: bool,
     private: Option<KePrivate>,
     /// Names the key exchange that is under way.
     pub token: Option<Token>,
@@ -38,6 +36,8 @@ pub(crate) struct RekeyCollision {
     pub successor: u64,
     /// The lower of that exchange's nonces.
     pub lowest_nonce: Vec<u8>,
+    /// Dropped when the collision is decided: the SA that the peer made waits for that.
+    pub undecided: Arc<()>,
 }
 
 #[derive(Debug)]
@@ -49,15 +49,16 @@ struct RekeyResponse {
 
 impl IkeSa {
     pub(crate) fn begin_ike_rekey(&mut self, env: &mut Env<'_>) {
-        self.begin_ike_rekey_with(env, self.keys.suite.ke);
+        self.begin_ike_rekey_with(env, self.keys.suite.ke, false);
     }
 
-    fn begin_ike_rekey_with(&mut self, env: &mut Env<'_>, method: KeyExchange) {
+    fn begin_ike_rekey_with(&mut self, env: &mut Env<'_>, method: KeyExchange, demanded: bool) {
         let token = self.token();
         self.out
             .push_back(Output::Ask(token, KeRequest::Generate(method)));
         self.exchange = Some(Exchange::RekeyIke(Box::new(RekeyExchange {
             method,
+            demanded,
             private: None,
             token: Some(token),
             spi_i: env.spis.ike_spi(env.rng),
@@ -75,6 +76,7 @@ impl IkeSa {
         answer: KeAnswer,
     ) {
         match answer {
+            KeAnswer::Generated(_) if self.state != SaState::Established => {}
             // The peer's rekey was faster than our key pair.
             KeAnswer::Generated(_) if exchange.collision.is_some() => {
                 self.peers_rekey_stands(env, &exchange);
@@ -85,7 +87,12 @@ impl IkeSa {
                 self.send_ike_rekey(env, exchange, public);
             }
             KeAnswer::Agreed(Ok(shared)) => self.finish_ike_rekey(env, &exchange, &shared),
-            _ => self.ike_rekey_failed(env, &exchange, HandshakeFailure::KeyExchangeFailed),
+            KeAnswer::Agreed(Err(_)) => {
+                self.ike_rekey_unusable(env, &exchange, HandshakeFailure::KeyExchangeFailed);
+            }
+            KeAnswer::Generated(Err(_)) | KeAnswer::Responded(_) => {
+                self.ike_rekey_failed(env, &exchange, HandshakeFailure::KeyExchangeFailed);
+            }
         }
     }
 
@@ -112,15 +119,15 @@ impl IkeSa {
         response: &Message,
         valid: bool,
     ) {
-        if let Some(error) = error_of(response) {
-            return self.ike_rekey_refused(env, &exchange, response, error);
+        if let Some(error) = response.error() {
+            return self.ike_rekey_refused(env, &exchange, response, error.kind);
         }
         let answer = self.read_rekey_response(response).filter(|_| valid);
         let ke = response
             .ke()
             .filter(|ke| ke.group == ke_group(exchange.method));
         let (Some(answer), Some(ke), Some(private)) = (answer, ke, exchange.private.take()) else {
-            return self.ike_rekey_failed(env, &exchange, HandshakeFailure::InvalidMessage);
+            return self.ike_rekey_unusable(env, &exchange, HandshakeFailure::InvalidMessage);
         };
         exchange.answer = Some(answer);
         let token = self.token();
@@ -147,7 +154,7 @@ impl IkeSa {
 
     fn finish_ike_rekey(&mut self, env: &mut Env<'_>, exchange: &RekeyExchange, shared: &[u8]) {
         let Some(answer) = &exchange.answer else {
-            return self.ike_rekey_failed(env, exchange, HandshakeFailure::Internal);
+            return self.ike_rekey_unusable(env, exchange, HandshakeFailure::Internal);
         };
         let seeds = Seeds {
             nonce_i: &exchange.nonce,
@@ -157,11 +164,14 @@ impl IkeSa {
         };
         let made = self.successor(env, Role::Initiator, answer.suite, &seeds, shared);
         let Some(mut successor) = made else {
-            return self.ike_rekey_failed(env, exchange, HandshakeFailure::Internal);
+            return self.ike_rekey_unusable(env, exchange, HandshakeFailure::Internal);
         };
         let local_spi = successor.local_spi();
-        let ours = (&exchange.nonce).min(&answer.nonce);
-        if self.wins_ike_collision(exchange, ours) {
+        if let SaState::Deleting(cause) = self.state {
+            // For the peer the new SA has taken over already: it goes as well.
+            successor.delete(env, cause);
+            self.out.push_back(Output::Successor(Box::new(successor)));
+        } else if self.wins_ike_collision(exchange, answer) {
             self.out.push_back(Output::Successor(Box::new(successor)));
             self.bequeath(local_spi);
             self.enqueue(Task::DeleteIke(CloseCause::Rekeyed));
@@ -173,7 +183,8 @@ impl IkeSa {
         }
     }
 
-    fn wins_ike_collision(&self, exchange: &RekeyExchange, ours: &Vec<u8>) -> bool {
+    fn wins_ike_collision(&self, exchange: &RekeyExchange, answer: &RekeyResponse) -> bool {
+        let ours = (&exchange.nonce).min(&answer.nonce);
         let under_way = match &self.answering {
             Some(Answering::RekeyIke(a)) => Some(a.lowest_nonce()),
             _ => None,
@@ -197,6 +208,9 @@ impl IkeSa {
         response: &Message,
         error: NotifyType,
     ) {
+        if self.state != SaState::Established {
+            return;
+        }
         if exchange.collision.is_some() {
             return self.peers_rekey_stands(env, exchange);
         }
@@ -208,7 +222,9 @@ impl IkeSa {
                 let method = group.and_then(|g| ke_from_group(u16::from_be_bytes(g)));
                 let ours = self.ike_proposals();
                 match method.filter(|m| ours.iter().any(|p| p.ke.contains(m))) {
-                    Some(m) if m != exchange.method => self.begin_ike_rekey_with(env, m),
+                    Some(m) if m != exchange.method && !exchange.demanded => {
+                        self.begin_ike_rekey_with(env, m, true);
+                    }
                     _ => self.ike_rekey_failed(env, exchange, HandshakeFailure::NoProposalChosen),
                 }
             }
@@ -225,8 +241,37 @@ impl IkeSa {
         self.refused(Role::Initiator, reason);
         if exchange.collision.is_some() {
             self.peers_rekey_stands(env, exchange);
-        } else {
+        } else if self.expire_at.is_some() {
             self.defer(env, Task::RekeyIke, REFUSED_WAIT);
+        }
+    }
+
+    /// The peer has answered, and so has replaced this IKE SA, but its answer is of no use. Unless
+    /// its own rekey stands, nothing is left that both have.
+    fn ike_rekey_unusable(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &RekeyExchange,
+        reason: HandshakeFailure,
+    ) {
+        self.refused(Role::Initiator, reason);
+        let wins = |answer| self.wins_ike_collision(exchange, answer);
+        let loses = exchange.answer.as_ref().is_some_and(|answer| !wins(answer));
+        if loses && exchange.collision.is_some() && self.state == SaState::Established {
+            self.peers_rekey_stands(env, exchange);
+        } else {
+            self.delete(env, CloseCause::PeerMisbehaved);
+        }
+    }
+
+    /// This IKE SA ends while our rekey of it is not answered: if the peer has rekeyed it as well,
+    /// the Child SAs live on in the SA that it made (RFC 7296 2.25.2).
+    pub(crate) fn yield_to_peers_rekey(&mut self) {
+        if let Some(Exchange::RekeyIke(x)) = &self.exchange
+            && let Some(collision) = &x.collision
+            && self.state == SaState::Established
+        {
+            self.bequeath(collision.successor);
         }
     }
 }

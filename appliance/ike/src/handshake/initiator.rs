@@ -4,29 +4,37 @@ use super::{fragment_limit, header, local_identity};
 use crate::algorithms::{ke_from_group, ke_group};
 use crate::auth::{SignedOctets, shared_key_mac, verify_shared_key_mac};
 use crate::child_sa::ChildParts;
+use crate::exchange::{Task, agreed};
 use crate::fragment::Reassembly;
 use crate::header::Header;
-use crate::ike_sa::{HandshakeResult, IkeSa, SaState};
+use crate::ike_sa::{HandshakeResult, IkeSa, REFUSED_WAIT, SaState};
 use crate::io::{Env, KeAnswer, KeRequest, Output, Token};
 use crate::iv::iv_source;
 use crate::keymat::{ChildKeys, SaKeys, Seeds, skeyseed};
 use crate::message::Message;
 use crate::nat::{self, NatState};
-use crate::payload::{AuthPayload, KePayload, Notify, Payload, parse_chain};
+use crate::payload::{AuthPayload, Delete, KePayload, Notify, Payload, parse_chain};
 use crate::protect::{self, Opened};
 use crate::registry::{AuthMethod, ExchangeType, NotifyType};
+use crate::rules;
 use crate::select::{IkeSuite, confirm_esp, confirm_ike, esp_proposals_to_sa, ike_proposals_to_sa};
 use crate::window::{Due, Outstanding, Schedule};
 use hawser_crypto::{KePrivate, KeyExchange};
 use hawser_flight::{Event, HandshakeFailure, Lineage, MessageError, Path, Role};
-use hawser_policy::{Identity, Initiate, PeerTemplate, TrafficSelector};
+use hawser_policy::{Identity, Initiate, PeerTemplate};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// How often a responder may send us back to the start (cookie, other key exchange).
+/// How often a responder may send us back to the start (cookie, other key exchange). Anybody can
+/// say so; what comes after that is ignored, and the handshake waits for the real answer.
 const MAX_RESTARTS: u8 = 5;
+
+/// RFC 7296 2.6.
+const COOKIE_LENGTHS: std::ops::RangeInclusive<usize> = 1..=64;
+
+const INVALID: HandshakeFailure = HandshakeFailure::InvalidMessage;
 
 /// What a call has led to.
 #[derive(Debug)]
@@ -297,8 +305,7 @@ impl Initiator {
     ) -> Result<Step, MessageError> {
         let response = Message::parse_clear(datagram)?;
         if let Some(cookie) = response.notify(NotifyType::Cookie) {
-            self.cookie = Some(cookie.data.clone());
-            return Ok(self.restart(env, None));
+            return self.take_cookie(env, &cookie.data);
         }
         if let Some(wanted) = response.notify(NotifyType::InvalidKePayload) {
             let group = <[u8; 2]>::try_from(wanted.data.as_slice()).map(u16::from_be_bytes);
@@ -307,7 +314,7 @@ impl Initiator {
                 *m != self.method && self.template.ike_proposals.iter().any(|p| p.ke.contains(m))
             };
             return match method.filter(ours) {
-                Some(method) => Ok(self.restart(env, Some(method))),
+                Some(method) => self.restart(env, Some(method)),
                 None => Err(MessageError::PayloadRules),
             };
         }
@@ -319,11 +326,27 @@ impl Initiator {
         Ok(Step::Continue)
     }
 
-    fn restart(&mut self, env: &mut Env<'_>, method: Option<KeyExchange>) -> Step {
-        self.restarts += 1;
-        if self.restarts > MAX_RESTARTS {
-            return self.fail(HandshakeFailure::Incompatible);
+    /// The same demand may come more than once: the network duplicates, and so do we.
+    fn take_cookie(&mut self, env: &mut Env<'_>, cookie: &[u8]) -> Result<Step, MessageError> {
+        if !COOKIE_LENGTHS.contains(&cookie.len()) {
+            return Err(MessageError::BadPayload);
         }
+        if self.cookie.as_deref() == Some(cookie) {
+            return Err(MessageError::Retransmission);
+        }
+        self.cookie = Some(cookie.to_vec());
+        self.restart(env, None)
+    }
+
+    fn restart(
+        &mut self,
+        env: &mut Env<'_>,
+        method: Option<KeyExchange>,
+    ) -> Result<Step, MessageError> {
+        if self.restarts == MAX_RESTARTS {
+            return Err(MessageError::RateLimited);
+        }
+        self.restarts += 1;
         match method {
             None => self.send_init(env),
             Some(method) => {
@@ -335,11 +358,11 @@ impl Initiator {
                     .push_back(Output::Ask(self.token, KeRequest::Generate(method)));
             }
         }
-        Step::Continue
+        Ok(Step::Continue)
     }
 
     fn accept_init(&mut self, path: Path, response: &Message, datagram: &[u8]) -> Option<()> {
-        crate::rules::check(ExchangeType::IkeSaInit, true, &response.payloads).ok()?;
+        rules::check(ExchangeType::IkeSaInit, true, &response.payloads).ok()?;
         let selected = confirm_ike(response.sa()?, &self.template.ike_proposals)?;
         let ke = response
             .ke()
@@ -464,19 +487,42 @@ impl Initiator {
                 None => return Ok(Step::Continue),
             },
         };
-        let Ok(payloads) = parse_chain(first, &body) else {
-            return Ok(self.fail(HandshakeFailure::InvalidMessage));
+        let payloads = match parse_chain(first, &body) {
+            Ok(payloads) => payloads,
+            Err(error) => return Ok(self.reject(env, error.notify(), INVALID)),
         };
+        let legal = rules::check(header.exchange, true, &payloads).is_ok();
         let response = Message { header, payloads };
+        if response.auth().is_none() && response.error().is_some() {
+            return Ok(self.fail(HandshakeFailure::RefusedByPeer));
+        }
         if !self.proves_itself(&response) {
-            let reason = if response.auth().is_none() && response.error().is_some() {
-                HandshakeFailure::RefusedByPeer
-            } else {
-                HandshakeFailure::AuthenticationFailed
-            };
-            return Ok(self.fail(reason));
+            let notify = Notify::error(NotifyType::AuthenticationFailed);
+            let reason = HandshakeFailure::AuthenticationFailed;
+            return Ok(self.reject(env, notify, reason));
+        }
+        if !legal {
+            let notify = Notify::error(NotifyType::InvalidSyntax);
+            return Ok(self.reject(env, notify, INVALID));
         }
         Ok(self.establish(env, &response))
+    }
+
+    /// The peer believes in an IKE SA that we do not accept: it is told, once (RFC 7296 2.21.2).
+    fn reject(&mut self, env: &mut Env<'_>, notify: Notify, reason: HandshakeFailure) -> Step {
+        if let State::AwaitAuth(auth) = &mut self.state {
+            let spis = (self.spi_i, auth.init.spi_r);
+            let header = header(spis, ExchangeType::Informational, 2, true, false);
+            let payloads = [Payload::Notify(notify), Payload::Delete(Delete::Ike)];
+            let mut iv = iv_source(&mut auth.iv, env.rng);
+            for message in protect::seal(&header, &payloads, &auth.keys.outbound, &mut iv, None) {
+                self.out.push_back(Output::Transmit {
+                    path: self.path,
+                    message,
+                });
+            }
+        }
+        self.fail(reason)
     }
 
     fn proves_itself(&self, response: &Message) -> bool {
@@ -527,9 +573,20 @@ impl Initiator {
         if !self.template.children.is_empty() {
             match self.first_child(&sa, response, spi_in, &init.nonce_r) {
                 Ok(parts) => sa.install(env, parts),
-                Err(reason) => sa.refused(Role::Initiator, reason),
+                Err(reason) => {
+                    sa.refused(Role::Initiator, reason);
+                    if response.sa().is_some() {
+                        sa.enqueue(Task::Disown(spi_in));
+                    }
+                    sa.defer(env, Task::CreateChild(0), REFUSED_WAIT);
+                }
             }
         }
+        // IKE_AUTH makes one Child SA; the others have exchanges of their own.
+        for child in 1..self.template.children.len() {
+            sa.enqueue(Task::CreateChild(child));
+        }
+        sa.pump(env);
         Step::Established(Box::new(sa))
     }
 
@@ -545,18 +602,11 @@ impl Initiator {
             Some(NotifyType::TsUnacceptable) => return Err(HandshakeFailure::TsUnacceptable),
             Some(_) => return Err(HandshakeFailure::NoProposalChosen),
         }
-        let invalid = HandshakeFailure::InvalidMessage;
-        let settings = self.template.children.first().ok_or(invalid)?;
-        let offered = response.sa().ok_or(invalid)?;
-        let confirmed = confirm_esp(offered, &settings.proposals, false).ok_or(invalid)?;
-        let side = |ts: Option<&[TrafficSelector]>, ours: &[TrafficSelector]| {
-            TrafficSelector::narrow(ts.unwrap_or(&[]), ours)
-        };
-        let local = side(response.ts_i(), &settings.local);
-        let remote = side(response.ts_r(), &settings.remote);
-        if local.is_empty() || remote.is_empty() {
-            return Err(HandshakeFailure::TsUnacceptable);
-        }
+        let settings = self.template.children.first().ok_or(INVALID)?;
+        let offered = response.sa().ok_or(INVALID)?;
+        let confirmed = confirm_esp(offered, &settings.proposals, false).ok_or(INVALID)?;
+        let (local, remote) = agreed(response, &settings.local, &settings.remote)
+            .ok_or(HandshakeFailure::TsUnacceptable)?;
         let keys = ChildKeys::derive(&sa.keys, &confirmed.suite, None, &self.nonce_i, nonce_r)
             .map_err(|_| HandshakeFailure::Internal)?;
         Ok(ChildParts {

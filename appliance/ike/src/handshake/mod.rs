@@ -12,7 +12,7 @@ pub use responder::Responder;
 
 use crate::header::{Flags, Header};
 use crate::message::Message;
-use crate::payload::{Notify, Payload};
+use crate::payload::{Notify, ParseError, Payload, parse_chain};
 use crate::registry::{ExchangeType, PayloadType};
 use hawser_policy::Identity;
 
@@ -49,6 +49,16 @@ pub fn init_notify(request: &Header, notify: Notify) -> Vec<u8> {
         payloads: vec![Payload::Notify(notify)],
     }
     .encode_clear()
+}
+
+/// The answer to an IKE_SA_INIT request that has an unknown critical payload (RFC 7296 2.5); `None`
+/// if that is not what is wrong with it. Nothing is kept for it.
+pub fn unsupported_critical(datagram: &[u8]) -> Option<Vec<u8>> {
+    let header = Header::parse(datagram).ok()?;
+    match parse_chain(header.next_payload, datagram.get(Header::LEN..)?) {
+        Err(error @ ParseError::CriticalPayload(_)) => Some(init_notify(&header, error.notify())),
+        _ => None,
+    }
 }
 
 /// The identity that we show: the template's, else our outer address.

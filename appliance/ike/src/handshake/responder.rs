@@ -219,6 +219,13 @@ impl Responder {
             Ok(opened) => opened,
             Err(reason) => return silent(reason),
         };
+        let flags = header.flags;
+        if (header.spi_i, header.spi_r) != (self.spi_i, self.spi_r)
+            || !flags.initiator
+            || flags.response
+        {
+            return silent(MessageError::BadFlags);
+        }
         if header.exchange != ExchangeType::IkeAuth || header.message_id != 1 {
             return silent(MessageError::BadExchange);
         }

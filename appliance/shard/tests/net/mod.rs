@@ -2,7 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
-use hawser_crypto::KePrivate;
+mod answers;
+mod nat;
+mod policies;
+
+pub use answers::Directory;
+pub use nat::*;
+pub use policies::*;
+
 use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, Path};
 use hawser_policy::*;
@@ -12,7 +19,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,29 +29,38 @@ pub const LATENCY: Duration = Duration::from_millis(10);
 /// One machine: its shards, and what it did.
 pub struct Node {
     pub shards: Vec<Shard>,
-    pub directory: Vec<Claimed>,
+    pub directory: Directory,
     pub events: Vec<Event>,
     pub delivered: Vec<(TenantId, Vec<u8>)>,
     pub routes: HashMap<(TenantId, ipnet::IpNet), Vec<u64>>,
     pub replies: Vec<Reply>,
-    pub finished: bool,
-    /// Inside address -> outside address, for a branch behind a NAT.
+    /// How often a shard has said that it is finished.
+    pub finished: usize,
+    pub address: IpAddr,
     pub nat: Option<Nat>,
+    /// Nothing arrives, and no time passes.
     pub frozen: bool,
+    /// What it sent.
     pub overheard: Vec<(Path, Vec<u8>)>,
+    /// The shard that the outside reaches; any, where it is not said: steering is the engine's.
+    pub steer: Option<usize>,
+    /// Questions for which this holds are not answered until [`World::release`].
+    pub withhold: fn(&Question) -> bool,
+    withheld: Vec<(usize, AskId, Question)>,
+    /// Shards' messages to each other wait for [`World::release`].
+    pub hold_mail: bool,
+    mail: Vec<(ShardId, Message)>,
 }
 
-pub struct Nat {
-    pub inside: std::net::IpAddr,
-    pub outside: std::net::IpAddr,
-    pub port: u16,
-}
-
-#[derive(Clone)]
-pub struct Claimed {
-    pub located: Located,
-    pub tenant: TenantId,
-    pub selectors: Vec<TrafficSelector>,
+impl Node {
+    pub fn footprint(&self) -> [usize; 5] {
+        let mut sum = [0; 5];
+        for shard in &self.shards {
+            let more = shard.footprint();
+            sum.iter_mut().zip(more).for_each(|(sum, n)| *sum += n);
+        }
+        sum
+    }
 }
 
 #[derive(Default)]
@@ -80,6 +96,7 @@ pub struct World {
     pub start: Instant,
     pub nodes: Vec<Node>,
     pub loss: f64,
+    pub latency: Duration,
     rng: ChaCha20Rng,
     flying: BinaryHeap<Reverse<(Instant, u64, usize)>>,
     datagrams: HashMap<u64, (SocketAddr, SocketAddr, Vec<u8>)>,
@@ -94,6 +111,7 @@ impl World {
             start: now,
             nodes: Vec::new(),
             loss: 0.0,
+            latency: LATENCY,
             rng: ChaCha20Rng::seed_from_u64(seed),
             flying: BinaryHeap::new(),
             datagrams: HashMap::new(),
@@ -102,6 +120,7 @@ impl World {
     }
 
     pub fn add(&mut self, policy: Policy, shards: u8, nat: Option<Nat>) -> usize {
+        let address = policy.listen.addresses[0];
         let policy = Arc::new(policy);
         let make = |id: u8, seed: [u8; 32]| {
             let config = ShardConfig {
@@ -115,15 +134,21 @@ impl World {
         let shards = (0..shards).map(|id| make(id, self.rng.random())).collect();
         self.nodes.push(Node {
             shards,
-            directory: Vec::new(),
+            directory: Directory::default(),
             events: Vec::new(),
             delivered: Vec::new(),
             routes: HashMap::new(),
             replies: Vec::new(),
-            finished: false,
+            finished: 0,
+            address,
             nat,
             frozen: false,
             overheard: Vec::new(),
+            steer: None,
+            withhold: |_| false,
+            withheld: Vec::new(),
+            hold_mail: false,
+            mail: Vec::new(),
         });
         let node = self.nodes.len() - 1;
         self.drain(node);
@@ -136,17 +161,23 @@ impl World {
             return;
         }
         let source = match &self.nodes[from].nat {
-            Some(nat) => SocketAddr::new(nat.outside, nat.port + path.local.port() % 1000),
-            None => path.local,
+            Some(nat) if path.local.port() != 0 => nat.translate(path.local.port()),
+            _ => path.local,
         };
         let Some(to) = self.find(path.remote) else {
             return;
         };
         self.next += 1;
         self.flying
-            .push(Reverse((self.now + LATENCY, self.next, to)));
+            .push(Reverse((self.now + self.latency, self.next, to)));
         self.datagrams
             .insert(self.next, (source, path.remote, payload));
+    }
+
+    /// What is under way is lost.
+    pub fn drop_flying(&mut self) {
+        self.flying.clear();
+        self.datagrams.clear();
     }
 
     /// Puts a datagram on the wire as if it came from `source`.
@@ -165,13 +196,8 @@ impl World {
 
     fn find(&self, address: SocketAddr) -> Option<usize> {
         self.nodes.iter().position(|n| match &n.nat {
-            Some(nat) => {
-                nat.outside == address.ip()
-                    && [500, 4500]
-                        .iter()
-                        .any(|p| nat.port + p % 1000 == address.port())
-            }
-            None => address.ip() == HQ.parse::<std::net::IpAddr>().unwrap(),
+            Some(nat) => nat.resolve(address).is_some(),
+            None => n.address == address.ip(),
         })
     }
 
@@ -186,21 +212,12 @@ impl World {
             return;
         }
         let local = match &self.nodes[to].nat {
-            Some(nat) => {
-                let port = if destination.port() - nat.port == 0 {
-                    4000
-                } else {
-                    500
-                };
-                let port = if port == 500 && destination.port() == nat.port + 500 {
-                    // Both 500 and 4500 map to +500: told apart by the sender's port.
-                    if source.port() == 4500 { 4500 } else { 500 }
-                } else {
-                    port
-                };
-                SocketAddr::new(nat.inside, port)
-            }
-            None => destination,
+            Some(nat) => nat.resolve(destination),
+            None => Some(destination),
+        };
+        // The mapping may have gone while it was under way.
+        let Some(local) = local else {
+            return;
         };
         let path = Path {
             local,
@@ -209,9 +226,14 @@ impl World {
         };
         let mut sink = Sink::default();
         let count = self.nodes[to].shards.len();
-        // Any shard may receive it: steering is the engine's.
-        let shard = self.rng.random_range(0..count);
-        self.nodes[to].shards[shard].datagram(self.now, path, Ecn::NotEct, &mut bytes, &mut sink);
+        let any = self.rng.random_range(0..count);
+        let shard = self.nodes[to].steer.unwrap_or(any);
+        let shard = &mut self.nodes[to].shards[shard];
+        if local.port() == 0 {
+            shard.native_esp(self.now, path, Ecn::NotEct, &mut bytes, &mut sink);
+        } else {
+            shard.datagram(self.now, path, Ecn::NotEct, &mut bytes, &mut sink);
+        }
         self.absorb(to, sink);
         self.drain(to);
     }
@@ -272,10 +294,10 @@ impl World {
     fn output(&mut self, node: usize, shard: usize, output: Output) {
         match output {
             Output::Transmit { path, payload } => self.send(node, path, payload),
-            Output::Ask(id, question) => {
-                let answer = self.answer(node, question);
-                self.nodes[node].shards[shard].answer(self.now, id, answer);
+            Output::Ask(id, question) if (self.nodes[node].withhold)(&question) => {
+                self.nodes[node].withheld.push((shard, id, question));
             }
+            Output::Ask(id, question) => self.answer(node, shard, id, question),
             Output::Route(change) => {
                 let owners = self.nodes[node]
                     .routes
@@ -288,99 +310,43 @@ impl World {
                     owners.swap_remove(at.expect("a route that was not there is removed"));
                 }
             }
+            Output::Send(to, message) if self.nodes[node].hold_mail => {
+                self.nodes[node].mail.push((to, message));
+            }
             Output::Send(to, message) => {
                 self.nodes[node].shards[usize::from(to.0)].message(self.now, message);
             }
             Output::Event(_, event) => self.nodes[node].events.push(event),
             Output::Reply(_, reply) => self.nodes[node].replies.push(reply),
-            Output::Finished => self.nodes[node].finished = true,
+            Output::Finished => self.nodes[node].finished += 1,
         }
     }
 
-    fn answer(&mut self, node: usize, question: Question) -> Answer {
-        match question {
-            Question::KeyExchange(work) => Answer::KeyExchange(self.work(work)),
-            Question::Directory(DirectoryRequest::Locate {
-                tenant,
-                identity,
-                endpoint,
-                selectors,
-            }) => {
-                let overlaps = |c: &Claimed| {
-                    c.selectors
-                        .iter()
-                        .any(|a| selectors.iter().any(|b| a.intersect(b).is_some()))
-                };
-                let mut found: Vec<Located> = Vec::new();
-                for c in self.nodes[node]
-                    .directory
-                    .iter()
-                    .filter(|c| c.tenant == tenant)
-                {
-                    let same = c.located.identity == identity;
-                    if overlaps(c) || (same && c.located.endpoint == endpoint) {
-                        found.push(Located {
-                            overlaps: overlaps(c),
-                            ..c.located.clone()
-                        });
-                    }
-                }
-                let (same, others) = found.into_iter().partition(|l| l.identity == identity);
-                Answer::Located { same, others }
-            }
-            Question::Directory(DirectoryRequest::Claim {
-                device,
-                shard,
-                tenant,
-                identity,
-                endpoint,
-                selectors,
-                alive,
-            }) => {
-                let directory = &mut self.nodes[node].directory;
-                directory.retain(|c| c.located.device != device);
-                if !selectors.is_empty() {
-                    let located = Located {
-                        device,
-                        shard,
-                        identity,
-                        endpoint,
-                        overlaps: false,
-                        alive,
-                    };
-                    directory.push(Claimed {
-                        located,
-                        tenant,
-                        selectors,
-                    });
-                }
-                Answer::Located {
-                    same: Vec::new(),
-                    others: Vec::new(),
-                }
-            }
-        }
+    fn answer(&mut self, node: usize, shard: usize, id: AskId, question: Question) {
+        let node = &mut self.nodes[node];
+        let answer = match question {
+            Question::KeyExchange(work) => Answer::KeyExchange(answers::work(&mut self.rng, work)),
+            Question::Directory(request) => node.directory.answer(request),
+        };
+        node.shards[shard].answer(self.now, id, answer);
     }
 
-    fn work(&mut self, work: KeRequest) -> KeAnswer {
-        match work {
-            KeRequest::Generate(method) => KeAnswer::Generated(method.generate(&mut self.rng)),
-            KeRequest::Agree {
-                private,
-                peer_public,
-            } => KeAnswer::Agreed(KePrivate::agree(private, &peer_public)),
-            KeRequest::Respond {
-                method,
-                peer_public,
-            } => {
-                let made = method
-                    .generate(&mut self.rng)
-                    .and_then(|(private, public)| {
-                        private.agree(&peer_public).map(|shared| (public, shared))
-                    });
-                KeAnswer::Responded(made)
-            }
+    /// Answers what was withheld and delivers what was held, in order.
+    pub fn release(&mut self, node: usize) {
+        self.nodes[node].withhold = |_| false;
+        self.nodes[node].hold_mail = false;
+        for (shard, id, question) in std::mem::take(&mut self.nodes[node].withheld) {
+            self.answer(node, shard, id, question);
         }
+        for (to, message) in std::mem::take(&mut self.nodes[node].mail) {
+            self.nodes[node].shards[usize::from(to.0)].message(self.now, message);
+        }
+        self.drain(node);
+    }
+
+    /// What was withheld is never answered.
+    pub fn lose_withheld(&mut self, node: usize) {
+        self.nodes[node].withheld.clear();
     }
 
     /// Lets `time` pass.
@@ -465,119 +431,4 @@ pub fn udp(src: [u8; 4], dst: [u8; 4]) -> Vec<u8> {
     packet.extend(dst);
     packet.extend([0x10, 0, 0x20, 0, 0, 12, 0, 0, 1, 2, 3, 4]);
     packet
-}
-
-pub struct Spec<'a> {
-    pub ike: &'a str,
-    pub esp: &'a str,
-    pub identity: &'a str,
-    pub lan: &'a str,
-    pub ike_life: u64,
-    pub child_life: u64,
-    pub dpd: Option<DpdSettings>,
-}
-
-impl Default for Spec<'_> {
-    fn default() -> Self {
-        Self {
-            ike: "aes128-sha1-x25519",
-            esp: "aes128-sha1",
-            identity: "test",
-            lan: "172.16.1.0/24",
-            ike_life: 86400,
-            child_life: 3600,
-            dpd: None,
-        }
-    }
-}
-
-fn template(spec: &Spec<'_>, identity: Option<&str>, local: &str, remote: &[&str]) -> PeerTemplate {
-    let secs = |s| Some(Duration::from_secs(s));
-    let ts = |t: &str| TrafficSelector::parse(t).unwrap();
-    PeerTemplate {
-        id: TemplateId(0),
-        name: "t".into(),
-        tenant: TenantId(0),
-        local_identity: identity.map(|i| Identity::parse(i).unwrap()),
-        ike_proposals: vec![IkeProposal::parse(spec.ike).unwrap()],
-        ike_lifetimes: Lifetimes::with_default_margin(secs(spec.ike_life), None),
-        children: vec![ChildTemplate {
-            name: "c".into(),
-            proposals: vec![EspProposal::parse(spec.esp).unwrap()],
-            local: vec![ts(local)],
-            remote: remote.iter().map(|t| ts(t)).collect(),
-            lifetimes: Lifetimes::with_default_margin(secs(spec.child_life), None),
-            replay_window: 4096,
-        }],
-        dpd: spec.dpd,
-        nat_keepalive: Some(Duration::from_secs(10)),
-        retransmission: Retransmission::default(),
-        allow_any_route: false,
-        fragment_size: 1280,
-        initiate: None,
-    }
-}
-
-fn policy(template: PeerTemplate, listen: &str, pad: Vec<PadEntry>) -> Policy {
-    let ike = template.ike_proposals.clone();
-    Policy {
-        revision: 1,
-        listen: Listen {
-            addresses: vec![listen.parse().unwrap()],
-            port: 500,
-            nat_port: 4500,
-            native_esp: false,
-        },
-        shards: None,
-        admission: Admission::default(),
-        observability: Observability { metrics: None },
-        tenants: vec![Tenant {
-            id: TenantId(0),
-            name: "default".into(),
-            interface: "tun0".into(),
-            mtu: 1400,
-            addresses: Vec::new(),
-            namespace: None,
-            protected: Vec::new(),
-        }],
-        templates: vec![Arc::new(template)],
-        ike_policies: vec![IkePolicy {
-            name: "p".into(),
-            local: Vec::new(),
-            proposals: ike,
-        }],
-        pad: Pad::new(pad),
-    }
-}
-
-/// Headquarters: takes every peer named `spec.identity`, or anybody.
-pub fn hq(spec: &Spec<'_>) -> Policy {
-    let entry = PadEntry {
-        remote: IdentityPattern::Any,
-        local: Vec::new(),
-        remote_networks: Vec::new(),
-        template: TemplateId(0),
-        secret: Secret::new(b"test".to_vec()),
-    };
-    let template = template(spec, None, "192.168.100.0/24", &["0.0.0.0/0"]);
-    policy(template, HQ, vec![entry])
-}
-
-/// A branch that begins.
-pub fn branch(spec: &Spec<'_>) -> Policy {
-    let mut template = template(spec, Some(spec.identity), spec.lan, &["192.168.100.0/24"]);
-    template.initiate = Some(Initiate {
-        remote: format!("{HQ}:500").parse().unwrap(),
-        remote_identity: Identity::parse(HQ).unwrap(),
-        secret: Secret::new(b"test".to_vec()),
-    });
-    policy(template, "192.168.1.100", Vec::new())
-}
-
-pub fn nat(n: u8) -> Nat {
-    Nat {
-        inside: "192.168.1.100".parse().unwrap(),
-        outside: format!("198.51.100.{n}").parse().unwrap(),
-        port: 10_000,
-    }
 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 use super::{Scenario, connect, expect_one_each, expect_pings, scenario};
 use crate::delay::Delay;
@@ -20,24 +20,48 @@ const PAUSE: Duration = Duration::from_millis(300);
 const SETTLE: Duration = Duration::from_secs(50);
 const CHARON: [&str; 2] = ["retransmit_timeout = 1.0", "retransmit_tries = 3"];
 
-/// The branch's command; the headquarters rekeys everything.
-type FromBranch = fn(&StrongSwan) -> Result<()>;
-
-pub fn scenarios() -> Vec<Scenario> {
-    let kinds: [(&str, FromBranch); 2] = [
-        ("child", StrongSwan::rekey_child),
-        ("ike", |strongswan| strongswan.rekey_ike(TO_HQ)),
-    ];
-    kinds
-        .map(|(name, from_branch)| {
-            scenario(format!("collision::{name}"), move |rig| {
-                collide(rig, from_branch)
-            })
-        })
-        .into()
+/// The headquarters rekeys its Child SA and then the IKE SA; meanwhile the branch begins something.
+#[derive(Clone, Copy)]
+struct Collision {
+    name: &'static str,
+    /// How long after the headquarters' command the branch begins.
+    after: Duration,
+    from_branch: fn(&StrongSwan) -> Result<()>,
+    /// What charon says when it has happened.
+    sign: &'static str,
 }
 
-fn collide(rig: &Rig, from_branch: FromBranch) -> Result<()> {
+const COLLISIONS: [Collision; 3] = [
+    Collision {
+        name: "child-meets-child",
+        after: Duration::ZERO,
+        from_branch: StrongSwan::rekey_child,
+        sign: "detected CHILD_REKEY collision with CHILD_REKEY",
+    },
+    Collision {
+        name: "ike-meets-child",
+        after: Duration::ZERO,
+        from_branch: |strongswan| strongswan.rekey_ike(TO_HQ),
+        sign: "TEMP_FAIL",
+    },
+    Collision {
+        name: "ike-meets-ike",
+        after: Duration::from_millis(40),
+        from_branch: |strongswan| strongswan.rekey_ike(TO_HQ),
+        sign: "detected IKE_REKEY collision with IKE_REKEY",
+    },
+];
+
+pub fn scenarios() -> Vec<Scenario> {
+    let one = |it: Collision| {
+        scenario(format!("collision::{}", it.name), move |rig| {
+            collide(rig, it)
+        })
+    };
+    COLLISIONS.map(one).into()
+}
+
+fn collide(rig: &Rig, collision: Collision) -> Result<()> {
     let site = Site {
         charon: CHARON.map(str::to_owned).into(),
         ..Site::strong()
@@ -47,9 +71,10 @@ fn collide(rig: &Rig, from_branch: FromBranch) -> Result<()> {
     let (headquarters, strongswan) = connect(rig, &site, &branch)?;
     for round in 0..TIMES {
         let both = thread::scope(|scope| {
-            let hq = scope.spawn(|| headquarters.rekey(&branch));
+            let hq = scope.spawn(|| headquarters.rekey());
+            thread::sleep(collision.after);
             // A command may find its SA just replaced by the other end's; what counts is what remains.
-            let refused = from_branch(&strongswan).err();
+            let refused = (collision.from_branch)(&strongswan).err();
             hq.join()
                 .map_err(|_| anyhow!("a thread panicked"))
                 .map(|hq| (hq.err(), refused))
@@ -61,8 +86,12 @@ fn collide(rig: &Rig, from_branch: FromBranch) -> Result<()> {
         }
         thread::sleep(PAUSE);
     }
-    let collisions = strongswan.log().matches(" collision with ").count();
-    println!("charon saw {collisions} collisions in {TIMES} rounds");
+    let seen = strongswan.log().matches(collision.sign).count();
+    println!("charon saw {seen} collisions in {TIMES} rounds");
+    ensure!(
+        seen >= TIMES / 4,
+        "only {seen} collisions in {TIMES} rounds"
+    );
     expect_pings(rig, &site, &branch)?;
     expect_one_each(&headquarters, &strongswan, SETTLE)?;
     expect_pings(rig, &site, &branch)

@@ -9,9 +9,10 @@ use super::{Scenario, connect, expect_one_each, expect_pings, inner, scenario};
 use crate::capture::{Capture, Datagram};
 use crate::forge::{RawSender, at};
 use crate::headquarters::Headquarters;
+use crate::http::get;
 use crate::ping::Ping;
 use crate::rig::{HQ, Rig};
-use crate::site::{Site, TO_HQ};
+use crate::site::{METRICS, Site, TO_HQ};
 
 /// Hostile datagrams of each kind.
 const EACH: usize = 4000;
@@ -69,8 +70,25 @@ fn beside_a_tunnel(rig: &Rig) -> Result<()> {
     expect_pings(rig, &site, &branch)?;
     if let Headquarters::Hawser(hawser) = &mut headquarters {
         hawser.expect_alive()?;
+        let metrics = get(&rig.hq, METRICS, "/metrics")?;
+        let counted = total(&metrics, "hawser_ike_message_errors_total")
+            + total(&metrics, "hawser_esp_drops_total");
+        ensure!(
+            counted > EACH as f64,
+            "of the hostile datagrams only {counted} were counted"
+        );
     }
     Ok(())
+}
+
+/// The sum over every reason.
+fn total(metrics: &str, name: &str) -> f64 {
+    let lines = metrics
+        .lines()
+        .filter(|line| line.starts_with(&format!("{name}{{")));
+    lines
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
 }
 
 fn resident(headquarters: &Headquarters) -> Result<u64> {

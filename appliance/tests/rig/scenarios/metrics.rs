@@ -1,11 +1,8 @@
 //! The metrics are well-formed, and every panel of every dashboard gets an answer from a real Prometheus.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Child;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -13,13 +10,16 @@ use serde_json::Value;
 
 use super::{Scenario, connect, expect_pings, scenario};
 use crate::command::{eventually, run_with_input};
+use crate::http::get;
 use crate::netns::Namespace;
 use crate::rig::Rig;
 use crate::site::{METRICS, Site, TO_HQ};
 
 const PROMETHEUS: &str = "127.0.0.1:9090";
-/// Enough scrapes, one a second, for a rate.
-const SCRAPES: Duration = Duration::from_secs(6);
+/// Enough scrapes, one a second, for every rate.
+const SCRAPED: &str = "count_over_time(up[1m]) >= 5";
+/// Prometheus takes its time before it begins.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![scenario("metrics::prometheus-and-dashboards", prometheus).hawser_only()]
@@ -34,7 +34,9 @@ fn prometheus(rig: &Rig) -> Result<()> {
     let _prometheus = Prometheus::start(rig)?;
     strongswan.rekey_child()?;
     strongswan.rekey_ike(TO_HQ)?;
-    thread::sleep(SCRAPES);
+    eventually("Prometheus has scraped a few times", PATIENCE, || {
+        Ok(series(&query(&rig.hq, SCRAPED)?) > 0)
+    })?;
     expect_pings(rig, &site, &branch)?;
     let dashboards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/grafana");
     let mut panels = 0;
@@ -63,9 +65,8 @@ fn answered_panels(ns: &Namespace, panels: &Value) -> Result<usize> {
                 .with_context(|| format!("a target without expr in {}", panel["title"]))?;
             let answer = query(ns, expression)
                 .with_context(|| format!("panel {}: {expression}", panel["title"]))?;
-            let series = answer["data"]["result"].as_array().map_or(0, Vec::len);
             ensure!(
-                answer["status"] == "success" && series > 0,
+                answer["status"] == "success" && series(&answer) > 0,
                 "panel {}: {expression}: {answer}",
                 panel["title"]
             );
@@ -73,6 +74,11 @@ fn answered_panels(ns: &Namespace, panels: &Value) -> Result<usize> {
         }
     }
     Ok(queries)
+}
+
+/// How many series an answer has.
+fn series(answer: &Value) -> usize {
+    answer["data"]["result"].as_array().map_or(0, Vec::len)
 }
 
 /// Asks as Grafana would, its variables filled in.
@@ -121,25 +127,6 @@ fn dashboards_below(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
     Ok(found)
 }
 
-/// The body of an HTTP/1.0 answer.
-fn get(ns: &Namespace, address: &str, target: &str) -> Result<String> {
-    let mut stream = ns.enter(|| {
-        TcpStream::connect(address).with_context(|| format!("connecting to {address}"))
-    })?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {target} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
-    ensure!(
-        head.lines()
-            .next()
-            .is_some_and(|line| line.contains(" 200 ")),
-        "{target}: {answer}"
-    );
-    Ok(body.to_owned())
-}
-
 /// A running Prometheus that scrapes Hawser every second.
 struct Prometheus(Child);
 
@@ -162,7 +149,7 @@ impl Prometheus {
         ));
         command.arg(format!("--web.listen-address={PROMETHEUS}"));
         let prometheus = Self(rig.hq.spawn(&mut command, &dir.join("prometheus.log"))?);
-        eventually("Prometheus is ready", Duration::from_secs(20), || {
+        eventually("Prometheus is ready", PATIENCE, || {
             get(&rig.hq, PROMETHEUS, "/-/ready").map(|_| true)
         })?;
         Ok(prometheus)

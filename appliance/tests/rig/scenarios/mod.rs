@@ -54,7 +54,7 @@ impl Scenario {
 }
 
 /// One rekeying, begun by either end.
-type Rekey = fn(&Headquarters, &StrongSwan, &Branch) -> Result<()>;
+type Rekey = fn(&Headquarters, &StrongSwan) -> Result<()>;
 
 /// Every scenario.
 pub fn all() -> Vec<Scenario> {

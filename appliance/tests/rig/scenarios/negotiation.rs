@@ -125,7 +125,7 @@ fn headquarters_initiates(rig: &Rig) -> Result<()> {
         Ok(headquarters.count()?.child == 1)
     })?;
     expect_pings(rig, &site, &branch)?;
-    headquarters.rekey(&branch)?;
+    headquarters.rekey()?;
     expect_pings(rig, &site, &branch)?;
     expect_one_each(&headquarters, &strongswan, HANDSHAKE)?;
     let log = strongswan.log();

@@ -36,7 +36,7 @@ fn base_case(rig: &Rig) -> Result<()> {
     let first = iked.child_keys()?;
     to_headquarters(rig, &branch, &first, 1)?;
     to_branch(rig, &branch, &first)?;
-    headquarters.rekey(&branch)?;
+    headquarters.rekey()?;
     eventually("OpenIKED has new keys", HANDSHAKE, || {
         Ok(iked.child_keys()?.inbound.spi != first.inbound.spi)
     })?;

@@ -18,16 +18,16 @@ const PING_EVERY: Duration = Duration::from_millis(20);
 
 pub fn scenarios() -> Vec<Scenario> {
     let kinds: [(&str, Rekey); 4] = [
-        ("child-from-branch", |_, strongswan, _| {
+        ("child-from-branch", |_, strongswan| {
             strongswan.rekey_child()
         }),
-        ("ike-from-branch", |_, strongswan, _| {
+        ("ike-from-branch", |_, strongswan| {
             strongswan.rekey_ike(TO_HQ)
         }),
-        ("ike-and-child-from-hq", |headquarters, _, branch| {
-            headquarters.rekey(branch)
+        ("ike-and-child-from-hq", |headquarters, _| {
+            headquarters.rekey()
         }),
-        ("reauthentication-from-branch", |_, strongswan, _| {
+        ("reauthentication-from-branch", |_, strongswan| {
             strongswan.reauthenticate(TO_HQ)
         }),
     ];
@@ -48,7 +48,7 @@ fn under_ping(rig: &Rig, rekey: Rekey) -> Result<()> {
     let from_branch = Ping::start(&branch.ns, lan, hq, PING_EVERY, rig.path())?;
     let from_hq = Ping::start(&rig.hq, hq, lan, PING_EVERY, rig.path())?;
     for _ in 0..TIMES {
-        rekey(&headquarters, &strongswan, &branch)?;
+        rekey(&headquarters, &strongswan)?;
         thread::sleep(PAUSE);
     }
     from_branch.stop()?.expect_no_loss()?;

@@ -1,0 +1,168 @@
+//! The one wasmtime engine of a gateway: its limits, and the clock that ends calls.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+/// How often the epoch advances: the grain of every deadline.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+
+/// What a plugin may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Processor time of one call of the hook; default 5 ms. Wall time is bounded by ten times that.
+    pub deadline: Duration,
+    /// Processor time of each step of a start (instantiate, `describe`, `init`); default 100 ms.
+    pub start_deadline: Duration,
+    /// Linear memory of an instance in octets; default 16 MiB.
+    pub memory: usize,
+    /// Elements of all tables of an instance; default 50,000.
+    pub table_elements: usize,
+    /// Stack of a call in octets; default 512 KiB.
+    pub stack: usize,
+    /// Instances that may live at once in the whole gateway; default 256. Address space (not memory) of about
+    /// 4 GiB is reserved for each.
+    pub instances: u32,
+    /// Calls after which a reused instance is replaced; default 100,000. It is replaced too
+    /// when its memory has grown by half of what it may grow.
+    pub calls_per_instance: u64,
+    /// Faults within a minute that disable a plugin; default 3.
+    pub strikes: usize,
+    /// Size of a component's file in octets; default 64 MiB.
+    pub file: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_millis(5),
+            start_deadline: Duration::from_millis(100),
+            memory: 16 << 20,
+            table_elements: 50_000,
+            stack: 512 << 10,
+            instances: 256,
+            calls_per_instance: 100_000,
+            strikes: 3,
+            file: 64 << 20,
+        }
+    }
+}
+
+/// The engine. Its ticker thread stops when the engine is dropped.
+#[derive(Debug)]
+pub struct PluginEngine {
+    engine: Engine,
+    limits: Limits,
+    _ticker: Ticker,
+}
+
+impl PluginEngine {
+    /// Reserves the pool and starts the ticker.
+    pub fn new(limits: Limits) -> wasmtime::Result<Self> {
+        let mut config = code_config(&limits);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&limits)));
+        let engine = Engine::new(&config)?;
+        Ok(Self {
+            _ticker: Ticker::start(engine.clone())?,
+            engine,
+            limits,
+        })
+    }
+
+    /// The limits it was made with.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn wasmtime(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Names what compiled code depends on: wasmtime's version, settings and the processor.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.engine.precompile_compatibility_hash().hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+}
+
+/// An engine that compiles and runs nothing: no pool, no ticker. Its code fits [`PluginEngine`].
+pub(crate) fn compiling_engine(limits: &Limits) -> wasmtime::Result<Engine> {
+    Engine::new(&code_config(limits))
+}
+
+/// What decides about the compiled code: equal in the gateway and in its compiling child.
+fn code_config(limits: &Limits) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .max_wasm_stack(limits.stack)
+        .wasm_backtrace(true)
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        .memory_may_move(false)
+        .memory_init_cow(true);
+    config
+}
+
+/// A component that imports needs three core instances and two tables; those of Python are linked
+/// from some twenty modules.
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(limits.instances)
+        .total_core_instances(limits.instances.saturating_mul(8))
+        .total_memories(limits.instances.saturating_mul(2))
+        .total_tables(limits.instances.saturating_mul(4))
+        .max_core_instances_per_component(48)
+        .max_memories_per_component(4)
+        .max_tables_per_component(16)
+        .max_memory_size(limits.memory)
+        .table_elements(limits.table_elements)
+        .linear_memory_keep_resident(256 << 10)
+        .table_keep_resident(16 << 10)
+        .max_unused_warm_slots(limits.instances.min(32));
+    pool
+}
+
+/// Advances the epoch until it is dropped.
+#[derive(Debug)]
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: Engine) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let thread = Builder::new()
+            .name("plugin-ticker".into())
+            .spawn(move || {
+                while !seen.load(Ordering::Relaxed) {
+                    std::thread::sleep(TICK);
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It only sleeps and counts: it cannot have panicked.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Questions that wait for their answers.
+
+use crate::Shard;
+use crate::io::{Answer, AskId, DeviceId, Output, Question};
+use crate::timers::TimerKey;
+use hawser_crypto::KeError;
+use hawser_ike::io::{AuthRequest, ChildRequest, KeAnswer, Token};
+use hawser_ike::{IkeSa, KeRequest};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// A question not answered by then has failed: whoever asked goes on without.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Who asked a question.
+pub(crate) enum Asker {
+    /// A half-open SA that a peer began.
+    Responder { key: usize, spi_r: u64 },
+    /// A handshake of ours.
+    Initiator {
+        key: usize,
+        spi_i: u64,
+        token: Token,
+    },
+    /// An IKE SA.
+    Ike {
+        device: DeviceId,
+        spi: u64,
+        token: Token,
+    },
+    /// An authenticated IKE SA that has no device yet.
+    Place(Box<IkeSa>, AuthRequest),
+    /// A device that wants another Child SA.
+    Child {
+        device: DeviceId,
+        spi: u64,
+        request: ChildRequest,
+    },
+    /// A new device that has claimed its selectors: has another one done so at the same time?
+    Twin(DeviceId),
+}
+
+/// What fails when a question is never answered.
+#[derive(Clone, Copy)]
+enum Kind {
+    Generate,
+    Respond,
+    Agree,
+    Directory,
+}
+
+struct Asked {
+    asker: Asker,
+    kind: Kind,
+    until: Instant,
+}
+
+/// The questions, the oldest first: identifiers grow, and all have the same patience.
+#[derive(Default)]
+pub(crate) struct Asks {
+    open: BTreeMap<u64, Asked>,
+    last: u64,
+    armed: Option<Instant>,
+}
+
+impl Asks {
+    fn next_id(&mut self) -> AskId {
+        self.last += 1;
+        AskId(self.last)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+}
+
+impl Shard {
+    pub(crate) fn ask(&mut self, now: Instant, asker: Asker, question: Question) {
+        let kind = match &question {
+            Question::KeyExchange(KeRequest::Generate(_)) => Kind::Generate,
+            Question::KeyExchange(KeRequest::Respond { .. }) => Kind::Respond,
+            Question::KeyExchange(KeRequest::Agree { .. }) => Kind::Agree,
+            Question::Directory(_) => Kind::Directory,
+        };
+        let (id, until) = (self.asks.next_id(), now + PATIENCE);
+        self.asks.open.insert(id.0, Asked { asker, kind, until });
+        if self.asks.armed.is_none() {
+            self.timers
+                .arm(&mut self.asks.armed, Some(until), TimerKey::Asks);
+        }
+        self.out.push_back(Output::Ask(id, question));
+    }
+
+    /// Tells the directory something: its answer is of no interest.
+    pub(crate) fn tell(&mut self, question: Question) {
+        let id = self.asks.next_id();
+        self.out.push_back(Output::Ask(id, question));
+    }
+
+    /// An answer to a question of this shard. An answer that nobody waits for is dropped.
+    pub fn answer(&mut self, now: Instant, id: AskId, answer: Answer) {
+        let Some(asked) = self.asks.open.remove(&id.0) else {
+            return;
+        };
+        match answer {
+            Answer::KeyExchange(answer) => self.key_exchanged(now, &asked.asker, answer),
+            Answer::Located { same, others } => match asked.asker {
+                Asker::Place(sa, request) => self.located(now, sa, request, &same, &others),
+                Asker::Child {
+                    device,
+                    spi,
+                    request,
+                } => self.child_located(now, device, spi, &request, &same, &others),
+                Asker::Twin(device) => self.twins_located(now, device, &same, &others),
+                Asker::Responder { .. } | Asker::Initiator { .. } | Asker::Ike { .. } => {}
+            },
+        }
+    }
+
+    fn key_exchanged(&mut self, now: Instant, asker: &Asker, answer: KeAnswer) {
+        match *asker {
+            Asker::Responder { key, spi_r } => self.responder_key(now, key, spi_r, answer),
+            Asker::Initiator { key, spi_i, token } => {
+                self.initiator_key(now, key, spi_i, token, answer);
+            }
+            Asker::Ike { device, spi, token } => {
+                let Some(key) = self.devices.get(&device).copied() else {
+                    return;
+                };
+                if let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi)) {
+                    sa.key_exchanged(&mut crate::env!(self, now), token, answer);
+                    self.drive(now, key);
+                }
+            }
+            Asker::Place(..) | Asker::Child { .. } | Asker::Twin(_) => {}
+        }
+    }
+
+    /// Questions that nobody has answered in time have failed.
+    pub(crate) fn give_up_asks(&mut self, now: Instant) {
+        self.asks.armed = None;
+        while let Some(first) = self.asks.open.first_entry() {
+            if first.get().until > now {
+                break;
+            }
+            let asked = first.remove();
+            self.give_up_ask(now, asked);
+        }
+        let next = self.asks.open.values().next().map(|asked| asked.until);
+        self.timers.arm(&mut self.asks.armed, next, TimerKey::Asks);
+    }
+
+    fn give_up_ask(&mut self, now: Instant, asked: Asked) {
+        let failed = match asked.kind {
+            Kind::Generate => KeAnswer::Generated(Err(KeError::Generate)),
+            Kind::Respond => KeAnswer::Responded(Err(KeError::Generate)),
+            Kind::Agree => KeAnswer::Agreed(Err(KeError::Generate)),
+            Kind::Directory => return self.directory_silent(now, asked.asker),
+        };
+        self.key_exchanged(now, &asked.asker, failed);
+    }
+}

@@ -1,0 +1,109 @@
+//! Unprotected messages (RFC 7296 1.5, 2.5, 2.21.4): hints, sent and heeded at bounded rates.
+//!
+//! Anybody may have sent one that comes: it leads to a question at most, and changes nothing.
+
+use crate::Shard;
+use crate::io::{Message as ShardMessage, Output, ShardId};
+use crate::spi::shard_of;
+use hawser_flight::{Event, MessageError, Path};
+use hawser_ike::handshake::header;
+use hawser_ike::header::Header;
+use hawser_ike::message::Message;
+use hawser_ike::payload::{Notify, Payload};
+use hawser_ike::registry::{ExchangeType, NotifyType};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Shard {
+    /// Where a message of ours about native ESP goes: to the IKE port.
+    fn ike_path(&self, path: Path) -> Path {
+        if path.local.port() != 0 {
+            return path;
+        }
+        Path {
+            local: SocketAddr::new(path.local.ip(), self.policy.listen.port),
+            remote: SocketAddr::new(path.remote.ip(), 500),
+            encapsulated: false,
+        }
+    }
+
+    /// A request in an IKE SA that is not here: INVALID_IKE_SPI. Never an answer to a response.
+    pub(crate) fn unknown_ike_spi(&mut self, now: Instant, path: Path, request: &Header) {
+        self.refuse_message(now, path, MessageError::UnknownIkeSpi);
+        self.complain(now, path, request, NotifyType::InvalidIkeSpi);
+    }
+
+    /// Another major version: the reply's header says which one we speak.
+    pub(crate) fn other_version(&mut self, now: Instant, path: Path, request: &Header) {
+        self.refuse_message(now, path, MessageError::BadVersion);
+        self.complain(now, path, request, NotifyType::InvalidMajorVersion);
+    }
+
+    fn complain(&mut self, now: Instant, path: Path, request: &Header, kind: NotifyType) {
+        if request.flags.response || !self.gate.may_complain(now) {
+            return;
+        }
+        let spis = (request.spi_i, request.spi_r);
+        let from_initiator = !request.flags.initiator;
+        let (exchange, id) = (request.exchange, request.message_id);
+        let header = header(spis, exchange, id, from_initiator, true);
+        let payloads = vec![Payload::Notify(Notify::error(kind))];
+        self.transmit(path, &Message { header, payloads }.encode_clear());
+    }
+
+    /// ESP that no SA here takes: INVALID_SPI, so that a peer that did not notice may.
+    pub(crate) fn unknown_spi(&mut self, now: Instant, path: Path, packet: &[u8]) {
+        let Some(spi) = packet.first_chunk::<4>() else {
+            return;
+        };
+        // Of another shard's bucket: that one knows better.
+        let ours = shard_of(spi[0], self.shards) == self.id;
+        if !ours || !self.gate.may_complain_of_esp(now) {
+            return;
+        }
+        // No IKE SA: the SPIs mean nothing, the flag I is set, and nobody answers.
+        let header = header((0, 0), ExchangeType::Informational, 0, true, false);
+        let notify = Notify::status(NotifyType::InvalidSpi, spi.to_vec());
+        let payloads = vec![Payload::Notify(notify)];
+        let message = Message { header, payloads }.encode_clear();
+        self.transmit(self.ike_path(path), &message);
+    }
+
+    /// A message outside of every IKE SA that does not begin one: INVALID_SPI at best.
+    pub(crate) fn outside_message(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        let message = Message::parse_clear(datagram).ok();
+        let hint = message
+            .as_ref()
+            .and_then(|m| m.notify(NotifyType::InvalidSpi));
+        let spi = hint.and_then(|n| <[u8; 4]>::try_from(n.data.as_slice()).ok());
+        let Some(spi) = spi.map(u32::from_be_bytes) else {
+            return self.refuse_message(now, path, MessageError::BadExchange);
+        };
+        if !self.gate.may_heed(now) {
+            return self.refuse_message(now, path, MessageError::RateLimited);
+        }
+        let source = path.remote.ip();
+        self.spi_hint(now, source, spi);
+        for shard in (0..self.shards).map(ShardId).filter(|s| *s != self.id) {
+            let message = ShardMessage::SpiHint { source, spi };
+            self.out.push_back(Output::Send(shard, message));
+        }
+    }
+
+    /// Somebody at the address of a peer says that it does not know a SPI that we send on: the
+    /// peer is asked whether it lives.
+    pub(crate) fn spi_hint(&mut self, now: Instant, source: IpAddr, spi: u32) {
+        let said = |p: &crate::pairs::Pair| {
+            !p.lingers && p.outbound.spi() == spi && p.path.remote.ip() == source
+        };
+        let Some(pair) = self.pairs.iter().map(|(_, p)| p).find(|p| said(p)) else {
+            return;
+        };
+        let (key, ike_spi) = (pair.peer, pair.ike_spi);
+        let label = self.peers.get(key).map(|p| Arc::clone(&p.label));
+        self.event(label, Event::InvalidSpiHint { spi });
+        self.probe_patiently(now, key, ike_spi);
+        self.drive(now, key);
+    }
+}

@@ -1,0 +1,121 @@
+//! The endpoint follows what is authentic and new, and nothing else.
+#![allow(clippy::unwrap_used)]
+
+mod net;
+
+use hawser_flight::Event;
+use hawser_shard::io::Command;
+use net::*;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const BRANCH: [u8; 4] = [172, 16, 1, 5];
+const LAN: [u8; 4] = [192, 168, 100, 7];
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(20);
+
+fn pair(seed: u64) -> (World, usize, usize) {
+    let mut world = World::new(seed);
+    let hq = world.add(hq(&Spec::default()), 2, None);
+    let branch = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+    world.run(SECOND);
+    (world, hq, branch)
+}
+
+fn moves(world: &World, node: usize) -> Vec<u16> {
+    let to = |e: &Event| match e {
+        Event::EndpointMoved { to, .. } => Some(to.port()),
+        _ => None,
+    };
+    world.nodes[node].events.iter().filter_map(to).collect()
+}
+
+/// What the branch sends is lost, and comes late.
+fn intercepted(world: &mut World, branch: usize, act: impl FnOnce(&mut World)) -> Vec<u8> {
+    world.loss = 1.0;
+    world.nodes[branch].overheard.clear();
+    act(world);
+    world.loss = 0.0;
+    world.nodes[branch].overheard.remove(0).1
+}
+
+fn hq_port() -> SocketAddr {
+    SocketAddr::new(HQ.parse().unwrap(), 4500)
+}
+
+#[test]
+fn a_late_packet_of_a_replaced_child_sa_does_not_move_back() {
+    for wait in [0, 3] {
+        let (mut world, hq, branch) = pair(1);
+        let before = world.nodes[branch].nat.as_ref().unwrap().translate(4500);
+        let late = intercepted(&mut world, branch, |w| w.inner(branch, 0, udp(BRANCH, LAN)));
+        let device = world.show(branch)[0].line.device;
+        world.command(branch, Command::Rekey(device));
+        world.run(SECOND);
+        world.nodes[branch].nat.as_mut().unwrap().port = 20_000;
+        assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3));
+        world.run(wait * SECOND);
+        assert_eq!(moves(&world, hq), [20_500]);
+        world.inject(before, hq, hq_port(), late);
+        world.run(MS);
+        assert_eq!(moves(&world, hq), [20_500], "after {wait} s");
+        assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3));
+    }
+}
+
+#[test]
+fn a_late_message_of_a_replaced_ike_sa_does_not_move_back() {
+    let (mut world, hq, branch) = pair(2);
+    let before = world.nodes[branch].nat.as_ref().unwrap().translate(4500);
+    let device = world.show(branch)[0].line.device;
+    world.command(branch, Command::Rekey(device));
+    // Child rekey, its DELETE, IKE rekey; what comes next is the DELETE of the old IKE SA.
+    world.nodes[branch].events.clear();
+    while !world.nodes[branch]
+        .events
+        .iter()
+        .any(|e| matches!(e, Event::IkeSaEstablished { .. }))
+    {
+        world.nodes[branch].overheard.clear();
+        world.loss = 0.0;
+        world.run(Duration::from_millis(10));
+    }
+    let (_, late) = world.nodes[branch].overheard.last().cloned().unwrap();
+    world.nodes[branch].nat.as_mut().unwrap().port = 20_000;
+    world.drop_flying();
+    assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3));
+    assert_eq!(moves(&world, hq), [20_500]);
+    world.inject(before, hq, hq_port(), late);
+    world.run(MS);
+    assert_eq!(moves(&world, hq), [20_500]);
+    assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3));
+}
+
+#[test]
+fn a_flapping_mapping_is_followed_at_a_bounded_rate() {
+    let (mut world, hq, branch) = pair(3);
+    for n in 0..40 {
+        world.nodes[branch].nat.as_mut().unwrap().port = 20_000 + (n % 2) * 1000;
+        world.inner(branch, 0, udp(BRANCH, LAN));
+        world.run(MS);
+    }
+    assert_eq!(moves(&world, hq).len(), 10);
+    world.run(20 * SECOND);
+    assert_eq!(world.ping(branch, hq, BRANCH, LAN, 1, MS).1, 1);
+    assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3));
+}
+
+#[test]
+fn a_move_that_nobody_answers_for_a_while_ends_nothing_without_dpd() {
+    let (mut world, hq, branch) = pair(4);
+    world.nodes[branch].nat.as_mut().unwrap().port = 20_000;
+    world.inner(branch, 0, udp(BRANCH, LAN));
+    world.run(Duration::from_millis(15));
+    world.nodes[branch].frozen = true;
+    world.run(30 * SECOND);
+    world.nodes[branch].frozen = false;
+    world.run(30 * SECOND);
+    assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3));
+    let down = |e: &Event| matches!(e, Event::PeerDown { .. });
+    assert!(!world.nodes[hq].events.iter().any(down));
+}

@@ -1,0 +1,233 @@
+//! One JSON object a line, with the names of OpenTelemetry's log data model.
+//!
+//! `Timestamp` is in nanoseconds since 1970, as text, because JSON's numbers lose the last digits.
+//! `EventName` is `hawser.` and the event's name. `Attributes` hold what every event has
+//! (`hawser.tenant`, `hawser.device`, `network.peer.address`, ...) and the event's own fields under
+//! `hawser.event.`; `ext` pairs come under `hawser.ext.`.
+
+use hawser_log_text::{host_port, sentence};
+use hawser_sdk::log::{Event, LogFormat, Value};
+use hawser_sdk::{About, Plugin, SettingsError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+/// What the lines say besides the event.
+#[derive(Deserialize, Debug)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    service_name: String,
+    resource: BTreeMap<String, String>,
+    body: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            service_name: "hawser".to_owned(),
+            resource: BTreeMap::new(),
+            body: true,
+        }
+    }
+}
+
+/// The format.
+#[derive(Debug)]
+pub struct Json {
+    body: bool,
+    /// `"Resource":{...}`: the same in every line.
+    resource: Vec<u8>,
+}
+
+impl Plugin for Json {
+    type Settings = Settings;
+    const ABOUT: About = hawser_sdk::about!(include_str!("../settings.schema.json"));
+
+    fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let mut attributes = settings.resource;
+        attributes.insert("service.name".to_owned(), settings.service_name);
+        let mut resource = b"\"Resource\":".to_vec();
+        json(&mut resource, &attributes);
+        Ok(Self {
+            body: settings.body,
+            resource,
+        })
+    }
+}
+
+impl LogFormat for Json {
+    fn format(&mut self, event: &Event, lines: &mut Vec<u8>) -> Result<(), String> {
+        let (number, text) = severity(&event.severity);
+        let _ = write!(
+            lines,
+            "{{\"Timestamp\":\"{}\",\"SeverityNumber\":{number},\"SeverityText\":\"{text}\",\"EventName\":",
+            event.time_unix_ns
+        );
+        json(lines, &format_args!("hawser.{}", event.name));
+        if self.body {
+            lines.extend_from_slice(b",\"Body\":");
+            json(lines, &sentence(event));
+        }
+        lines.push(b',');
+        lines.extend_from_slice(&self.resource);
+        let _ = write!(
+            lines,
+            ",\"Attributes\":{{\"hawser.sequence\":{},\"hawser.shard\":{}",
+            event.sequence, event.shard
+        );
+        attributes(event, lines);
+        lines.extend_from_slice(b"}}\n");
+        Ok(())
+    }
+}
+
+fn attributes(event: &Event, lines: &mut Vec<u8>) {
+    let texts = [
+        ("hawser.tenant", &event.tenant),
+        ("hawser.template", &event.template),
+        ("hawser.identity", &event.identity),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            attribute(lines, "", name, text);
+        }
+    }
+    if let Some(device) = event.device {
+        attribute(lines, "", "hawser.device", &device);
+    }
+    for (side, endpoint) in [("local", &event.local), ("peer", &event.remote)] {
+        if let Some(endpoint) = endpoint {
+            let (address, port) = host_port(endpoint);
+            let name = ["network.", side, ".address"].concat();
+            attribute(lines, "", &name, address);
+            let name = ["network.", side, ".port"].concat();
+            attribute(lines, "", &name, &port.parse::<u16>().unwrap_or(0));
+        }
+    }
+    for (name, value) in &event.fields {
+        let prefix = "hawser.event.";
+        match value {
+            Value::Text(v) => attribute(lines, prefix, name, v),
+            Value::Integer(v) => attribute(lines, prefix, name, v),
+            Value::Unsigned(v) => attribute(lines, prefix, name, v),
+            // JSON has no infinities; serde_json writes them as null.
+            Value::Number(v) => attribute(lines, prefix, name, v),
+            Value::Boolean(v) => attribute(lines, prefix, name, v),
+        }
+    }
+    for (name, value) in &event.ext {
+        attribute(lines, "hawser.ext.", name, value);
+    }
+}
+
+fn attribute(lines: &mut Vec<u8>, prefix: &str, name: &str, value: &(impl Serialize + ?Sized)) {
+    lines.push(b',');
+    json(lines, &format_args!("{prefix}{name}"));
+    lines.push(b':');
+    json(lines, value);
+}
+
+/// Texts, numbers and maps of texts can always be written to memory.
+fn json(lines: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    let _ = serde_json::to_writer(lines, value);
+}
+
+/// `SeverityNumber` and `SeverityText`.
+fn severity(word: &str) -> (u8, &'static str) {
+    match word {
+        "debug" => (5, "DEBUG"),
+        "notice" => (10, "INFO2"),
+        "warning" => (13, "WARN"),
+        "error" => (17, "ERROR"),
+        _ => (9, "INFO"),
+    }
+}
+
+hawser_sdk::export_log_format!(Json);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hawser_sdk::testing::log::{event, lines};
+    use hawser_sdk::{configure, testing};
+    use serde_json::json;
+
+    fn one(settings: &str, event: Event) -> serde_json::Value {
+        let mut plugin: Json = configure(settings).expect("good");
+        let all = lines(&mut plugin, &[event]);
+        assert_eq!(all.len(), 1, "one event, one line");
+        serde_json::from_str(&all[0]).expect("JSON")
+    }
+
+    #[test]
+    fn it_is_what_it_says() {
+        testing::check::<Json>();
+    }
+
+    #[test]
+    fn an_event_with_every_kind_of_value() {
+        let mut event = event("probe_answered")
+            .with("message_id", 3u32)
+            .with("delta", -4i64)
+            .with("share", 0.5)
+            .with("late", true)
+            .with("note", "a \"b\"\n\u{1}ä");
+        event.ext.push(("later".to_owned(), "field".to_owned()));
+        assert_eq!(
+            one("{}", event),
+            json!({
+                "Timestamp": "1699410963634000000",
+                "SeverityNumber": 9,
+                "SeverityText": "INFO",
+                "EventName": "hawser.probe_answered",
+                "Body": "probe answered: message_id=3 delta=-4 share=0.5 late=true \
+                         note=a \"b\"\u{fffd}\u{fffd}ä",
+                "Resource": { "service.name": "hawser" },
+                "Attributes": {
+                    "hawser.sequence": 1,
+                    "hawser.shard": 0,
+                    "hawser.tenant": "default",
+                    "hawser.template": "branches",
+                    "hawser.identity": "test",
+                    "hawser.device": 7,
+                    "network.local.address": "183.203.181.185",
+                    "network.local.port": 4500,
+                    "network.peer.address": "120.208.142.17",
+                    "network.peer.port": 8192,
+                    "hawser.event.message_id": 3,
+                    "hawser.event.delta": -4,
+                    "hawser.event.share": 0.5,
+                    "hawser.event.late": true,
+                    "hawser.event.note": "a \"b\"\n\u{1}ä",
+                    "hawser.ext.later": "field",
+                }
+            })
+        );
+    }
+
+    #[test]
+    fn what_an_event_does_not_have_is_left_out() {
+        let mut event = event("config_applied");
+        event.severity = "notice".to_owned();
+        (event.tenant, event.template, event.identity) = (None, None, None);
+        (event.device, event.local, event.remote) = (None, None, None);
+        let settings = r#"{"service-name": "hq", "resource": {"host.name": "a"}, "body": false}"#;
+        assert_eq!(
+            one(settings, event),
+            json!({
+                "Timestamp": "1699410963634000000",
+                "SeverityNumber": 10,
+                "SeverityText": "INFO2",
+                "EventName": "hawser.config_applied",
+                "Resource": { "host.name": "a", "service.name": "hq" },
+                "Attributes": { "hawser.sequence": 1, "hawser.shard": 0 }
+            })
+        );
+    }
+
+    #[test]
+    fn a_number_that_json_cannot_say_does_not_break_the_line() {
+        let line = one("{}", event("odd").with("ratio", f64::NAN));
+        assert_eq!(line["Attributes"]["hawser.event.ratio"], json!(null));
+    }
+}

@@ -1,0 +1,52 @@
+//! Events in words.
+
+use hawser_sdk::log::{Event, Value};
+
+/// A value as text.
+pub fn value(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        Value::Integer(n) => n.to_string(),
+        Value::Unsigned(n) => n.to_string(),
+        Value::Number(n) => n.to_string(),
+        Value::Boolean(b) => b.to_string(),
+    }
+}
+
+/// An event in one line: `endpoint moved: from=10.0.0.1:4500 to=10.0.0.1:4501`.
+pub fn sentence(event: &Event) -> String {
+    let mut text = event.name.replace('_', " ");
+    for (n, (name, v)) in event.fields.iter().enumerate() {
+        text.push_str(if n == 0 { ": " } else { " " });
+        text.push_str(name);
+        text.push('=');
+        text.push_str(&value(v));
+    }
+    // What a peer claims may hold anything: one event stays one line.
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+/// Address and port of `192.0.2.1/4500`.
+pub fn host_port(endpoint: &str) -> (&str, &str) {
+    endpoint.rsplit_once('/').unwrap_or((endpoint, "0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hawser_sdk::testing::log::event;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let refused = event("handshake_failed")
+            .with("claimed_identity", "a\nb")
+            .with("attempt", 2u32)
+            .with("known", false);
+        assert_eq!(
+            sentence(&refused),
+            "handshake failed: claimed_identity=a\u{fffd}b attempt=2 known=false"
+        );
+        assert_eq!(sentence(&event("peer_up")), "peer up");
+        assert_eq!(host_port("2001:db8::1/4500"), ("2001:db8::1", "4500"));
+    }
+}
