@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 fn hawser(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hawser"))
@@ -79,7 +80,9 @@ fn a_wrong_word_and_a_gateway_that_is_not_there_are_errors() {
     assert_eq!(code(&hawser(&["--version"])), 0);
     let output = hawser(&["status", "--socket", "/nonexistent/hawser.sock"]);
     assert_eq!(code(&output), 1);
-    assert!(text(&output.stderr).contains("/nonexistent/hawser.sock"));
+    let start = "`hawser run --config FILE --socket /nonexistent/hawser.sock`";
+    let told = text(&output.stderr);
+    assert!(told.contains(start), "{told}");
 }
 
 #[test]
@@ -103,5 +106,58 @@ fn a_short_demo_is_as_it_should_be() {
         "{shown}"
     );
     assert!(summary["pings"]["answered"].as_u64() > Some(100), "{shown}");
+    assert_eq!(summary["pings"]["lost"], 0, "{shown}");
+}
+
+#[test]
+fn following_the_events_ends_with_the_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("hawser.sock");
+    let place = socket.to_str().unwrap();
+    let words = [
+        "demo",
+        "--branches",
+        "2",
+        "--seconds",
+        "5",
+        "--socket",
+        place,
+    ];
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_hawser"))
+        .args(words)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !socket.exists() {
+        assert!(demo.try_wait().unwrap().is_none(), "the demo has ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = hawser(&["events", "--follow", "--socket", place]);
+    demo.wait().unwrap();
+    let (told, errors) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(code(&output), 0, "{told}{errors}");
+    // To the very last: what the gateway did when it was told to end.
+    assert!(told.contains(": up\n"), "{told}");
+    assert!(told.contains("closed: shutdown"), "{told}");
+    assert_eq!(errors, "");
+}
+
+#[test]
+fn the_real_demo_is_as_it_should_be_or_says_what_is_missing() {
+    let output = hawser(&["demo", "--real", "--json"]);
+    let told = text(&output.stderr);
+    let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    if !in_ci && told.contains("needs more than is here") {
+        eprintln!("THE REAL DEMO CANNOT RUN HERE: {told}");
+        assert_eq!(code(&output), 1);
+        return;
+    }
+    let shown = format!("{}{told}", text(&output.stdout));
+    assert_eq!(code(&output), 0, "{shown}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&summary["up"], &summary["handshakes"]),
+        (&3.into(), &4.into())
+    );
     assert_eq!(summary["pings"]["lost"], 0, "{shown}");
 }

@@ -111,10 +111,7 @@ impl AuthorizationHost {
     /// decides for this tenant and template, so everything asked for is allowed.
     ///
     /// On a failure a new SA is refused, unless its template says otherwise; existing SAs stay.
-    pub fn authorize(
-        &self,
-        request: &AuthorizationRequest,
-    ) -> Option<Result<Authorized, Failure>> {
+    pub fn authorize(&self, request: &AuthorizationRequest) -> Option<Result<Authorized, Failure>> {
         let chain = self
             .plugins
             .authorization(&request.tenant, &request.template)?;
@@ -219,7 +216,11 @@ fn narrowed(left: &Grant, asked: &wit::Request, grant: wit::Grant) -> Result<Gra
         (granted, most) => granted.or(most),
     };
     Ok(Grant {
-        remote: within(&left.remote, &asked.remote_selectors, &grant.remote_selectors)?,
+        remote: within(
+            &left.remote,
+            &asked.remote_selectors,
+            &grant.remote_selectors,
+        )?,
         local: within(&left.local, &asked.local_selectors, &grant.local_selectors)?,
         lifetime_s,
         attributes: attributes(grant.attributes)?,

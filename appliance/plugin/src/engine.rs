@@ -87,7 +87,9 @@ impl PluginEngine {
     /// Names what compiled code depends on: wasmtime's version, settings and the processor.
     pub(crate) fn fingerprint(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        self.engine.precompile_compatibility_hash().hash(&mut hasher);
+        self.engine
+            .precompile_compatibility_hash()
+            .hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
 }
@@ -105,7 +107,6 @@ fn code_config(limits: &Limits) -> Config {
         .concurrency_support(false)
         .epoch_interruption(true)
         .max_wasm_stack(limits.stack)
-        .wasm_backtrace(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
         .memory_may_move(false)
         .memory_init_cow(true);
@@ -142,14 +143,12 @@ impl Ticker {
     fn start(engine: Engine) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
-        let thread = Builder::new()
-            .name("plugin-ticker".into())
-            .spawn(move || {
-                while !seen.load(Ordering::Relaxed) {
-                    std::thread::sleep(TICK);
-                    engine.increment_epoch();
-                }
-            })?;
+        let thread = Builder::new().name("plugin-ticker".into()).spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                std::thread::sleep(TICK);
+                engine.increment_epoch();
+            }
+        })?;
         Ok(Self {
             stop,
             thread: Some(thread),

@@ -178,7 +178,9 @@ pub enum LoadError {
     )]
     Wasi(String),
     /// A key is configured, and the file has no signature.
-    #[error("not signed: a key is configured, so a plugin needs FILE.sig or a section hawser-signature")]
+    #[error(
+        "not signed: a key is configured, so a plugin needs FILE.sig or a section hawser-signature"
+    )]
     Unsigned,
     /// The signature was made by another key, or for other bytes.
     #[error("the signature does not fit: {0}")]

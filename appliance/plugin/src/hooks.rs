@@ -143,9 +143,9 @@ impl Plugins {
         source: &Source,
         inspection: Inspection,
     ) -> Result<Checked, LoadError> {
-        let generation: Generation<W> =
-            self.loader
-                .generation(source, inspection, 0, |_| Arc::default())?;
+        let generation: Generation<W> = self
+            .loader
+            .generation(source, inspection, 0, |_| Arc::default())?;
         Ok(Checked {
             inspection: generation.inspection,
             description: generation.description,
@@ -169,12 +169,7 @@ impl Plugins {
     }
 
     /// Takes a plugin away: the next scope's plugin decides, or the fallback of the hook.
-    pub fn unload(
-        &self,
-        hook: Hook,
-        scope: &Scope,
-        name: Option<&str>,
-    ) -> Result<(), LoadError> {
+    pub fn unload(&self, hook: Hook, scope: &Scope, name: Option<&str>) -> Result<(), LoadError> {
         let _changing = self.changing();
         match hook {
             Hook::DpdPolicy => self.unload_from(&self.dpd, scope, name),
@@ -234,9 +229,9 @@ impl Plugins {
         let inspection = self.loader.inspect(source)?;
         let of_scope: Vec<_> = of_scope(table, scope);
         let number = self.generations.load(Ordering::Relaxed) + 1;
-        let next: Generation<W> =
-            self.loader
-                .generation(source, inspection, number, |name| meter(&of_scope, name))?;
+        let next: Generation<W> = self
+            .loader
+            .generation(source, inspection, number, |name| meter(&of_scope, name))?;
         self.generations.store(number, Ordering::Relaxed);
         let origin = next.origin().clone();
         let replaced = of_scope
@@ -326,7 +321,10 @@ fn meter<W: World>(slots: &[Arc<Slot<W>>], name: &str) -> Arc<Meter> {
     for slot in slots {
         let held = slot.held();
         let both = [Some(&held.current), held.previous.as_ref()];
-        let same = both.into_iter().flatten().find(|g| &*g.origin().plugin == name);
+        let same = both
+            .into_iter()
+            .flatten()
+            .find(|g| &*g.origin().plugin == name);
         if let Some(generation) = same {
             return Arc::clone(generation.meter());
         }
@@ -347,7 +345,9 @@ fn one<W: World>(
     let hook = W::HOOK;
     match slots.len() {
         1 => Ok(slots.remove(0)),
-        0 => Err(LoadError::Absent(format!("no plugin of {hook} decides {scope}"))),
+        0 => Err(LoadError::Absent(format!(
+            "no plugin of {hook} decides {scope}"
+        ))),
         _ => Err(LoadError::Absent(format!(
             "several plugins of {hook} decide {scope}; name one"
         ))),

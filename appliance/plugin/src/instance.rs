@@ -251,6 +251,9 @@ fn untyped(error: &wasmtime::Error) -> PluginFault {
     let text = cut(&format!("{error:#}"), BACKTRACE);
     if text.contains("fuel allocated for hostcalls has been exhausted") {
         PluginFault::TooMuchOutput("more octets than this hook may answer with".into())
+    } else if error.downcast_ref::<WasmBacktrace>().is_some() {
+        // Failed in the middle of the call: an import that is a stub.
+        PluginFault::Trap(text)
     } else {
         PluginFault::BadAnswer(text)
     }

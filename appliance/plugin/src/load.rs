@@ -107,7 +107,8 @@ impl Loader {
     }
 
     fn pre<W: World>(&self, bytes: &[u8], inspection: &Inspection) -> Result<W::Pre, LoadError> {
-        let refused = |error: wasmtime::Error| LoadError::Compile(clean(&format!("{error:#}"), 2000));
+        let refused =
+            |error: wasmtime::Error| LoadError::Compile(clean(&format!("{error:#}"), 2000));
         let component = self.component(bytes, &inspection.sha256)?;
         let pre = if inspection.stubs.is_empty() {
             self.linker.instantiate_pre(&component)
@@ -124,7 +125,10 @@ impl Loader {
     /// From the cache if it is there and ours, else compiled.
     fn component(&self, bytes: &[u8], sha256: &str) -> Result<Component, LoadError> {
         let fingerprint = self.engine.fingerprint();
-        let cached = self.cache.as_ref().and_then(|c| c.get(sha256, &fingerprint));
+        let cached = self
+            .cache
+            .as_ref()
+            .and_then(|c| c.get(sha256, &fingerprint));
         if let Some(code) = &cached
             && let Ok(component) = deserialize(&self.engine, code)
         {

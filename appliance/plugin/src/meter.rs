@@ -140,7 +140,10 @@ mod tests {
         for bad in ["", "Upper", "9lives", "with space", &"x".repeat(65)] {
             meter.count(bad, 1);
         }
-        assert_eq!(meter.counters(), BTreeMap::from([("seen".into(), u64::MAX)]));
+        assert_eq!(
+            meter.counters(),
+            BTreeMap::from([("seen".into(), u64::MAX)])
+        );
         for number in 0..100 {
             meter.count(&format!("n{number}"), 1);
         }

@@ -6,7 +6,9 @@ pub(crate) fn clean(text: &str, limit: usize) -> String {
     for character in text.chars() {
         let before = out.len();
         // Bidirectional and line separators would let a plugin forge what a terminal shows.
-        if character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if character.is_control()
+            || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
             out.extend(character.escape_default());
         } else {
             out.push(character);

@@ -101,9 +101,7 @@ macro_rules! world {
                 store: &mut Store<HostState>,
                 settings: &str,
             ) -> wasmtime::Result<Result<(), Refusal>> {
-                let result = bindings
-                    .hawser_plugin_plugin()
-                    .call_init(store, settings)?;
+                let result = bindings.hawser_plugin_plugin().call_init(store, settings)?;
                 Ok(result.map_err(|error| (error.path, error.message)))
             }
 

@@ -104,7 +104,7 @@ impl Shard {
         };
         let template = Arc::clone(&peer.template);
         let there = |child| {
-            let mut children = peer.ike_sas.iter().flat_map(|sa| sa.children());
+            let mut children = peer.ike_sas.iter().flat_map(IkeSa::children);
             children.any(|c| c.child == child)
         };
         let missing: Vec<usize> = (0..template.children.len())

@@ -170,3 +170,102 @@ fn a_packet_of_another_branchs_network_delivers_nothing() {
     world.run(SECOND);
     assert!(world.nodes[hq].delivered.is_empty());
 }
+
+#[test]
+fn a_successor_that_the_peer_never_got_does_not_end_the_living_sa() {
+    let mut world = World::new(5);
+    let hq = world.add(hq(&Spec::default()), 2, None);
+    let living = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+    world.run(SECOND);
+    // From the same endpoint comes a handshake whose last answer arrives nowhere.
+    world.nodes[living].nat.as_mut().unwrap().port = 20_000;
+    let lost = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+    world.run(Duration::from_millis(35));
+    world.nodes[lost].frozen = true;
+    world.nodes[lost].nat.as_mut().unwrap().port = 30_000;
+    world.nodes[living].nat.as_mut().unwrap().port = 10_000;
+    world.nodes[living].events.clear();
+    world.run(60 * SECOND);
+    let deleted = |e: &Event| matches!(e, Event::DeleteReceived { .. });
+    assert!(!happened(&world, living, deleted));
+    assert_eq!(world.ping(living, hq, [172, 16, 1, 5], LAN, 5, MS), (5, 5));
+    assert_eq!(world.show(hq)[0].ike_sas.len(), 1);
+}
+
+#[test]
+fn a_replaced_tunnel_is_never_down_between() {
+    for seed in 0..10 {
+        let mut world = World::new(seed);
+        let hq = world.add(hq(&Spec::default()), 2, None);
+        let first = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+        world.run(SECOND);
+        world.nodes[hq].events.clear();
+        world.nodes[first].frozen = true;
+        world.nodes[first].nat.as_mut().unwrap().port = 30_000;
+        // Break before make, from the same endpoint.
+        let again = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+        world.run(150 * SECOND);
+        assert!(!happened(&world, hq, |e| matches!(
+            e,
+            Event::PeerDown { .. }
+        )));
+        assert_eq!(world.show(hq)[0].ike_sas.len(), 1);
+        assert_eq!(world.ping(again, hq, [172, 16, 1, 5], LAN, 5, MS), (5, 5));
+    }
+}
+
+#[test]
+fn a_contest_is_settled_also_when_the_older_rekeys_meanwhile() {
+    for seed in 0..10 {
+        let mut world = World::new(seed);
+        let hq = world.add(hq(&Spec::default()), 2, None);
+        let older = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+        world.run(SECOND);
+        world.nodes[older].frozen = true;
+        let newer = world.add(branch(&Spec::default()), 1, Some(nat(2)));
+        world.run(Duration::from_millis(45));
+        world.nodes[older].frozen = false;
+        let device = world.show(older)[0].line.device;
+        world.command(older, Command::Rekey(device));
+        world.run(20 * SECOND);
+        world.nodes[newer].frozen = true;
+        world.run(120 * SECOND);
+        let inside = [172, 16, 1, 5];
+        assert_eq!(
+            world.ping(older, hq, inside, LAN, 5, MS),
+            (5, 5),
+            "seed {seed}"
+        );
+        assert_eq!(world.show(hq).len(), 1);
+        assert_eq!(world.show(hq)[0].ike_sas.len(), 1);
+    }
+}
+
+#[test]
+fn what_one_identity_holds_at_two_places_is_nobody_elses() {
+    let mut world = World::new(6);
+    let hq = world.add(hq(&Spec::default()), 2, None);
+    let nodes: Vec<usize> = [1, 2]
+        .map(|n| {
+            let spec = Spec {
+                lan: &lan(n),
+                ..Spec::default()
+            };
+            world.add(branch(&spec), 1, Some(nat(n)))
+        })
+        .into();
+    world.run(SECOND);
+    // A third of the same name claims both networks at once.
+    let spec = Spec {
+        lan: "172.16.0.0/16",
+        ..Spec::default()
+    };
+    world.add(branch(&spec), 1, Some(nat(3)));
+    world.run(SECOND);
+    let conflict = |e: &Event| matches!(e, Event::SelectorConflict { .. });
+    assert!(happened(&world, hq, conflict));
+    for (n, node) in [1, 2].into_iter().zip(nodes) {
+        let inside = [172, 16, n, 5];
+        assert_eq!(world.ping(node, hq, inside, LAN, 3, MS), (3, 3));
+    }
+}

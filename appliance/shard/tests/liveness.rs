@@ -5,6 +5,7 @@ mod net;
 
 use hawser_flight::{CloseCause, Event};
 use hawser_policy::{DpdMode, DpdSettings};
+use hawser_shard::io::{Command, Reply};
 use hawser_shard::view::PeerStatus;
 use net::*;
 use std::time::Duration;
@@ -99,7 +100,7 @@ fn a_branch_that_was_given_up_is_the_same_device_when_it_returns() {
     world.nodes[branch].nat.as_mut().unwrap().port = 20_000;
     // It still believes in its SAs; what it sends next is a rekey or keepalives, until it asks.
     let old = world.show(branch)[0].line.device;
-    world.command(branch, hawser_shard::io::Command::Reset(old));
+    world.command(branch, Command::Reset(old));
     world.run(120 * SECOND);
     let peers = world.show(hq);
     assert_eq!(peers.len(), 1, "{peers:#?}");
@@ -168,4 +169,50 @@ fn the_hard_lifetime_ends_a_child_that_nobody_rekeys() {
     world.run(70 * SECOND);
     assert!(world.nodes[hq].events.iter().any(expired));
     assert!(world.nodes[hq].routes.values().all(Vec::is_empty));
+}
+
+#[test]
+fn who_is_silent_for_long_is_not_shown_as_up() {
+    let mut world = World::new(14);
+    let hq = world.add(hq(&Spec::default()), 1, None);
+    let branch = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+    world.run(14 * 60 * SECOND);
+    assert_eq!(world.show(hq)[0].line.status, PeerStatus::Up);
+    world.run(2 * 60 * SECOND);
+    assert_eq!(world.show(hq)[0].line.status, PeerStatus::Degraded);
+    world.inner(branch, 0, udp(BRANCH, LAN));
+    world.run(SECOND);
+    assert_eq!(world.show(hq)[0].line.status, PeerStatus::Up);
+}
+
+#[test]
+fn a_ping_that_is_not_answered_fails_and_ends_nothing() {
+    let mut world = World::new(15);
+    let hq = world.add(hq(&Spec::default()), 1, None);
+    let branch = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+    world.run(SECOND);
+    world.nodes[branch].frozen = true;
+    let device = world.show(hq)[0].line.device;
+    world.command(hq, Command::Ping(device));
+    world.run(10 * SECOND);
+    assert!(matches!(&world.nodes[hq].replies[..], [Reply::Failed(_)]));
+    assert_eq!(world.show(hq)[0].line.status, PeerStatus::Degraded);
+    world.nodes[branch].frozen = false;
+    world.run(20 * SECOND);
+    assert_eq!(world.show(hq)[0].line.status, PeerStatus::Up);
+    world.command(hq, Command::Ping(device));
+    world.run(SECOND);
+    assert!(matches!(&world.nodes[hq].replies[..], [Reply::Pong { .. }]));
+}
+
+#[test]
+fn on_demand_probes_are_not_repeated_with_every_packet() {
+    let (mut world, hq, branch) = world(DpdMode::OnDemand);
+    world.nodes[branch].frozen = true;
+    world.run(30 * SECOND);
+    for _ in 0..100 {
+        world.inner(hq, 0, udp(LAN, BRANCH));
+        world.run(Duration::from_millis(50));
+    }
+    assert_eq!(probes(&world, hq), 1);
 }

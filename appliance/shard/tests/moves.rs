@@ -53,6 +53,8 @@ fn a_late_packet_of_a_replaced_child_sa_does_not_move_back() {
         world.command(branch, Command::Rekey(device));
         world.run(SECOND);
         world.nodes[branch].nat.as_mut().unwrap().port = 20_000;
+        world.inner(branch, 0, udp(BRANCH, LAN));
+        world.run(MS);
         assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3));
         world.run(wait * SECOND);
         assert_eq!(moves(&world, hq), [20_500]);
@@ -67,22 +69,24 @@ fn a_late_packet_of_a_replaced_child_sa_does_not_move_back() {
 fn a_late_message_of_a_replaced_ike_sa_does_not_move_back() {
     let (mut world, hq, branch) = pair(2);
     let before = world.nodes[branch].nat.as_ref().unwrap().translate(4500);
-    let device = world.show(branch)[0].line.device;
-    world.command(branch, Command::Rekey(device));
-    // Child rekey, its DELETE, IKE rekey; what comes next is the DELETE of the old IKE SA.
+    let peer = world.show(branch).remove(0);
+    let old = u64::from_str_radix(&peer.ike_sas[0].spi_i, 16).unwrap();
+    world.command(branch, Command::Rekey(peer.line.device));
     world.nodes[branch].events.clear();
-    while !world.nodes[branch]
-        .events
-        .iter()
-        .any(|e| matches!(e, Event::IkeSaEstablished { .. }))
-    {
+    let rekeyed = |e: &Event| matches!(e, Event::IkeSaEstablished { .. });
+    while !world.nodes[branch].events.iter().any(rekeyed) {
         world.nodes[branch].overheard.clear();
-        world.loss = 0.0;
         world.run(Duration::from_millis(10));
     }
-    let (_, late) = world.nodes[branch].overheard.last().cloned().unwrap();
+    // What it sent last on the old SA is the DELETE.
+    let sent = world.nodes[branch].overheard.drain(..);
+    let mut sent = sent.filter(|(_, bytes)| bytes[4..12] == old.to_be_bytes());
+    let (_, late) = sent.next_back().unwrap();
+    drop(sent);
     world.nodes[branch].nat.as_mut().unwrap().port = 20_000;
     world.drop_flying();
+    world.inner(branch, 0, udp(BRANCH, LAN));
+    world.run(MS);
     assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3));
     assert_eq!(moves(&world, hq), [20_500]);
     world.inject(before, hq, hq_port(), late);

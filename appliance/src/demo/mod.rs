@@ -7,6 +7,7 @@
 
 mod board;
 mod branch;
+mod figures;
 mod headquarters;
 mod icmp;
 mod nat;

@@ -1,13 +1,13 @@
-//! The figures of the demo, and what should be.
+//! What the branches and the gateway have counted, and what should be.
 
 use super::Options;
 use super::board::{Board, Branch, State};
+use super::figures::{Figures, listed};
 use super::headquarters::Totals;
 use super::summary::{Check, Summary};
 use hawser_flight::{CloseCause, DropReason};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::time::Duration;
 
 /// A rebind is followed within this time of the branch's next packet.
@@ -15,20 +15,11 @@ const FOLLOW_WITHIN: Duration = Duration::from_secs(1);
 /// A branch that is dead this long is noticed by DPD, as the demo's gateway has it set.
 const DPD_WITHIN: Duration = Duration::from_secs(8);
 
-/// What all branches together have seen.
+/// What the branches have seen.
 #[derive(Default)]
 struct Total {
-    up: usize,
-    handshakes: u32,
-    sent: u64,
-    answered: u64,
-    excused: u64,
-    lost: u64,
-    ike_rekeys: u32,
-    child_rekeys: u32,
+    figures: Figures,
     deaths: u32,
-    unfollowed: u32,
-    followed: Vec<Duration>,
     drops: BTreeMap<&'static str, u64>,
 }
 
@@ -38,67 +29,29 @@ pub(super) fn of(board: &Board, gateway: &Totals, options: &Options, length: Dur
     let whole = !options.keep && length >= options.length;
     let dead_for = options.length.mul_f64(0.45);
     let total = Total::of(&branches);
+    let checks = checks(&total, &branches, gateway, whole, dead_for);
+    let owned = |counts: &BTreeMap<&'static str, u64>| {
+        let owned = counts.iter().map(|(name, n)| ((*name).to_owned(), *n));
+        owned.collect()
+    };
     Summary {
-        lines: lines(&total, branches.len(), gateway, length),
-        figures: figures(&total, branches.len(), gateway, length),
-        checks: checks(&total, &branches, gateway, whole, dead_for),
+        lines: lines(&total, gateway),
+        details: json!({
+            "deaths": total.deaths,
+            "drops": gateway.drops,
+            "drops_by_branches": total.drops,
+        }),
+        figures: Figures {
+            length,
+            failures: owned(&gateway.failures),
+            downs: owned(&gateway.downs),
+            ..total.figures
+        },
+        checks,
     }
 }
 
-fn figures(total: &Total, branches: usize, gateway: &Totals, length: Duration) -> Value {
-    json!({
-        "seconds": length.as_secs_f64(),
-        "branches": branches,
-        "up": total.up,
-        "handshakes": total.handshakes,
-        "pings": {
-            "sent": total.sent, "answered": total.answered,
-            "excused": total.excused, "lost": total.lost,
-        },
-        "rebinds": {
-            "followed": total.followed.len(), "unfollowed": total.unfollowed,
-            "slowest_ms": ms(total.slowest()), "median_ms": ms(total.median()),
-        },
-        "rekeys": { "ike": total.ike_rekeys, "child": total.child_rekeys },
-        "deaths": total.deaths,
-        "tunnels_down": gateway.downs,
-        "failures": gateway.failures,
-        "drops": gateway.drops,
-        "drops_by_branches": total.drops,
-    })
-}
-
-fn lines(
-    total: &Total,
-    branches: usize,
-    gateway: &Totals,
-    length: Duration,
-) -> Vec<(&'static str, String)> {
-    let branches = format!(
-        "{} of {branches} up after {:.1} s",
-        total.up,
-        length.as_secs_f64()
-    );
-    let handshakes = format!(
-        "{}, failed: {}",
-        total.handshakes,
-        listed(&gateway.failures)
-    );
-    let pings = format!(
-        "{} sent, {} answered, {} while a NAT or a branch was gone, {} lost",
-        total.sent, total.answered, total.excused, total.lost,
-    );
-    let rebinds = format!(
-        "{} followed, {} not; time to follow: median {:.1} ms, slowest {:.1} ms",
-        total.followed.len(),
-        total.unfollowed,
-        ms(total.median()),
-        ms(total.slowest()),
-    );
-    let rekeys = format!(
-        "{} IKE SAs, {} Child SAs",
-        total.ike_rekeys, total.child_rekeys
-    );
+fn lines(total: &Total, gateway: &Totals) -> Vec<(&'static str, String)> {
     let esp = format!(
         "{} packets in, {} out, {} NAT keepalives",
         gateway.esp_in, gateway.esp_out, gateway.keepalives,
@@ -108,50 +61,35 @@ fn lines(
         listed(&gateway.drops),
         listed(&total.drops)
     );
-    vec![
-        ("branches", branches),
-        ("handshakes", handshakes),
-        ("pings", pings),
-        ("rebinds", rebinds),
-        ("rekeys", rekeys),
-        ("ESP", esp),
-        ("tunnels down", listed(&gateway.downs)),
-        ("drops", drops),
-    ]
+    vec![("ESP", esp), ("drops", drops)]
 }
 
 impl Total {
     fn of(branches: &[(u8, Branch)]) -> Self {
         let mut total = Self::default();
         for (_, branch) in branches {
-            total.up += usize::from(branch.state == State::Up);
-            total.handshakes += branch.handshakes;
-            total.sent += branch.pings.sent;
-            total.answered += branch.pings.answered;
-            total.excused += branch.pings.excused;
-            total.lost += branch.pings.lost;
-            total.ike_rekeys += branch.ike_rekeys;
-            total.child_rekeys += branch.child_rekeys;
-            total.deaths += branch.deaths;
-            total.unfollowed += branch.unfollowed;
-            total.followed.extend(&branch.followed);
-            for (reason, count) in &branch.drops {
-                *total.drops.entry(reason).or_default() += count;
-            }
+            total.add(branch);
         }
-        total.followed.sort_unstable();
         total
     }
 
-    fn slowest(&self) -> Duration {
-        self.followed.last().copied().unwrap_or_default()
-    }
-
-    fn median(&self) -> Duration {
-        self.followed
-            .get(self.followed.len() / 2)
-            .copied()
-            .unwrap_or_default()
+    fn add(&mut self, branch: &Branch) {
+        let figures = &mut self.figures;
+        figures.branches += 1;
+        figures.up += usize::from(branch.state == State::Up);
+        figures.handshakes += branch.handshakes;
+        figures.sent += branch.pings.sent;
+        figures.answered += branch.pings.answered;
+        figures.excused += branch.pings.excused;
+        figures.lost += branch.pings.lost;
+        figures.ike_rekeys += branch.ike_rekeys;
+        figures.child_rekeys += branch.child_rekeys;
+        figures.unfollowed += branch.unfollowed;
+        figures.followed.extend(&branch.followed);
+        self.deaths += branch.deaths;
+        for (reason, count) in &branch.drops {
+            *self.drops.entry(reason).or_default() += count;
+        }
     }
 }
 
@@ -163,6 +101,7 @@ fn checks(
     whole: bool,
     dead_for: Duration,
 ) -> Vec<Check> {
+    let figures = &total.figures;
     let mut checks = Vec::new();
     let mut check = |fine, what: &str| {
         checks.push(Check {
@@ -178,12 +117,12 @@ fn checks(
         "no handshake failed",
     );
     check(
-        total.lost == 0,
+        figures.lost == 0,
         "no ping was lost that could have been answered",
     );
-    let answered = total.sent == total.answered + total.excused + total.lost;
+    let answered = figures.sent == figures.answered + figures.excused + figures.lost;
     check(
-        total.answered > 0 && answered,
+        figures.answered > 0 && answered,
         "every ping is accounted for",
     );
     let suspicious = SUSPICIOUS
@@ -196,20 +135,23 @@ fn checks(
     if !whole {
         return checks;
     }
-    check(total.up == branches.len(), "every branch is up at the end");
-    let quick = total.unfollowed == 0 && total.slowest() <= FOLLOW_WITHIN;
     check(
-        quick && !total.followed.is_empty(),
+        figures.up == branches.len(),
+        "every branch is up at the end",
+    );
+    let quick = figures.unfollowed == 0 && figures.slowest() <= FOLLOW_WITHIN;
+    check(
+        quick && !figures.followed.is_empty(),
         "every rebind was followed within a second",
     );
     check(
-        total.ike_rekeys > 0 && total.child_rekeys > 0,
+        figures.ike_rekeys > 0 && figures.child_rekeys > 0,
         "IKE SAs and Child SAs were rekeyed",
     );
     if branches.len() > 2 {
         let again = branches.len() as u32 + total.deaths;
         check(
-            total.deaths > 0 && total.handshakes >= again,
+            total.deaths > 0 && figures.handshakes >= again,
             "a branch that died came back",
         );
     }
@@ -227,24 +169,6 @@ const SUSPICIOUS: [DropReason; 4] = [
     DropReason::Malformed,
     DropReason::SelectorMismatch,
 ];
-
-/// Counts by name, in words.
-pub(super) fn listed(counts: &BTreeMap<impl Display, u64>) -> String {
-    let parts: Vec<String> = counts
-        .iter()
-        .map(|(reason, n)| format!("{reason} {n}"))
-        .collect();
-    if parts.is_empty() {
-        "none".to_owned()
-    } else {
-        parts.join(", ")
-    }
-}
-
-/// Milliseconds.
-pub(super) fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! What a demo came to: figures in lines, and whether everything was as it should be.
 
+use super::figures::Figures;
 use crate::cli::Health;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -15,10 +16,11 @@ pub(super) struct Check {
 /// What a demo came to.
 #[derive(Debug)]
 pub(super) struct Summary {
-    /// Figures for people: a name and what there is to say.
+    pub(super) figures: Figures,
+    /// What this demo has to say beyond them, for people: a name and a text.
     pub(super) lines: Vec<(&'static str, String)>,
     /// The same for programs, an object.
-    pub(super) figures: Value,
+    pub(super) details: Value,
     pub(super) checks: Vec<Check>,
 }
 
@@ -44,7 +46,10 @@ impl Summary {
             .iter()
             .map(|c| json!({ "check": c.what, "ok": c.fine }))
             .collect();
-        let mut document = self.figures.clone();
+        let mut document = self.figures.document();
+        for (name, detail) in self.details.as_object().into_iter().flatten() {
+            document[name] = detail.clone();
+        }
         document["version"] = json!(1);
         document["ok"] = json!(self.is_fine());
         document["checks"] = json!(checks);
@@ -53,7 +58,7 @@ impl Summary {
 
     fn text(&self) -> String {
         let mut out = String::new();
-        for (name, text) in &self.lines {
+        for (name, text) in self.figures.lines().iter().chain(&self.lines) {
             let _ = writeln!(out, "{name:<12} {text}");
         }
         for Check { what, fine } in &self.checks {
@@ -75,22 +80,24 @@ mod tests {
             fine,
         };
         let mut summary = Summary {
-            lines: vec![("branches", "3 of 3 up".to_owned())],
-            figures: json!({ "branches": 3 }),
+            figures: Figures::default(),
+            lines: vec![("drops", "none".to_owned())],
+            details: json!({ "drops": {} }),
             checks: vec![check(true)],
         };
-        assert_eq!(
-            summary.text(),
-            "branches     3 of 3 up\nok    the sky is blue\n"
-        );
+        let text = summary.text();
+        assert!(text.starts_with("branches     0 of 0 up"), "{text}");
+        let end = "drops        none\nok    the sky is blue\n";
+        assert!(text.ends_with(end), "{text}");
         assert_eq!(summary.document()["ok"], true);
         summary.checks.push(check(false));
         assert!(summary.text().ends_with("FAIL  the sky is blue\n"));
         let document = summary.document();
         assert_eq!(
-            (&document["ok"], &document["branches"]),
-            (&json!(false), &json!(3))
+            (&document["ok"], &document["up"]),
+            (&json!(false), &json!(0))
         );
+        assert_eq!(document["drops"], json!({}));
         assert_eq!(document["checks"][1]["ok"], false);
     }
 }

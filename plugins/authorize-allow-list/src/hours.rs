@@ -47,7 +47,8 @@ impl TryFrom<String> for TimeOfDay {
 
     fn try_from(text: String) -> Result<Self, String> {
         let parsed = text.split_once(':').and_then(|(hours, minutes)| {
-            let two = |t: &str| (t.len() == 2).then(|| t.parse::<u64>().ok()).flatten();
+            let digits = |t: &str| t.len() == 2 && t.bytes().all(|b| b.is_ascii_digit());
+            let two = |t: &str| t.parse::<u64>().ok().filter(|_| digits(t));
             let (hours, minutes) = (two(hours)?, two(minutes)?);
             let fits = minutes < 60 && hours < 24 || (hours, minutes) == (24, 0);
             fits.then_some(hours * 3600 + minutes * 60)

@@ -2,6 +2,32 @@
 //!
 //! A half-open SA is a type of its own ([`Responder`], [`Initiator`]): it has no handler for
 //! CREATE_CHILD_SA, and only a verified AUTH payload turns it into an [`crate::IkeSa`].
+//!
+//! There is no way around that: neither has the calls of an IKE SA,
+//!
+//! ```compile_fail,E0599
+//! fn answer(half_open: &mut hawser_ike::handshake::Responder, env: &mut hawser_ike::io::Env<'_>) {
+//!     half_open.create_child(env, 0);
+//! }
+//! ```
+//!
+//! ```compile_fail,E0599
+//! fn begin(half_open: &mut hawser_ike::handshake::Initiator, env: &mut hawser_ike::io::Env<'_>) {
+//!     half_open.create_child(env, 0);
+//! }
+//! ```
+//!
+//! and nobody else can make an IKE SA.
+//!
+//! ```compile_fail,E0624
+//! let made = hawser_ike::IkeSa::new;
+//! ```
+//!
+//! ```compile_fail,E0451
+//! fn copy(sa: hawser_ike::IkeSa) -> hawser_ike::IkeSa {
+//!     hawser_ike::IkeSa { state: hawser_ike::ike_sa::SaState::Established, ..sa }
+//! }
+//! ```
 
 pub mod cookie;
 pub mod initiator;

@@ -524,7 +524,7 @@ fn probes_are_answered_and_measured() {
     };
     pair.on(A, |sa, env| assert!(sa.probe(env, schedule)));
     pair.on(A, |sa, env| {
-        assert!(!sa.probe(env, schedule), "one is under way")
+        assert!(!sa.probe(env, schedule), "one is under way");
     });
     pair.settle();
     assert_eq!(pair.end(A).probes.len(), 1);

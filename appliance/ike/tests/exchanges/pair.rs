@@ -489,7 +489,7 @@ impl Pair {
     }
 
     pub fn rekey_ike(&mut self, side: Side) {
-        self.on(side, |sa, env| sa.rekey(env));
+        self.on(side, IkeSa::rekey);
     }
 
     /// Takes the oldest message of a side off the wire.

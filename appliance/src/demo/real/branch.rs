@@ -73,7 +73,20 @@ impl Branch {
 
 fn daemon_conf(vici: &str) -> String {
     format!(
-        "charon-systemd {{\n load = {PLUGINS}\n plugins {{\n vici {{\n socket = {vici}\n }}\n }}\n}}\n"
+        "charon-systemd {{
+ load = {PLUGINS}
+ plugins {{
+  vici {{
+   socket = {vici}
+  }}
+ }}
+ filelog {{
+  stderr {{
+   flush_line = yes
+  }}
+ }}
+}}
+"
     )
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn run(command: &mut Command) -> anyhow::Result<String> {
 
 /// Like [`run`] for a program that says more with its exit code: each of `codes` is a success.
 pub(super) async fn run_to(command: &mut Command, codes: &[i32]) -> anyhow::Result<String> {
-    let line = format!("{:?}", command.as_std());
+    let line = words(command);
     let output = timeout(WITHIN, command.output()).await;
     let output = output.with_context(|| format!("{line} took too long"))?;
     let output = output.with_context(|| format!("{line} does not start"))?;
@@ -54,7 +54,7 @@ pub(super) async fn run_to(command: &mut Command, codes: &[i32]) -> anyhow::Resu
 pub(super) fn start(command: &mut Command, log: &Path) -> anyhow::Result<Child> {
     let file = File::create(log)?;
     let child = command.stdout(file.try_clone()?).stderr(file).spawn();
-    child.with_context(|| format!("{:?} does not start", command.as_std()))
+    child.with_context(|| format!("{} does not start", words(command)))
 }
 
 /// Looks until `probe` says true, and how long that took; an error says what did not come.
@@ -78,4 +78,14 @@ pub(super) async fn eventually(
         }
         sleep(TICK).await;
     }
+}
+
+/// A command as it would be typed.
+fn words(command: &Command) -> String {
+    let command = command.as_std();
+    let words = [command.get_program()]
+        .into_iter()
+        .chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    format!("`{}`", words.join(" "))
 }

@@ -14,8 +14,8 @@ pub(super) struct Ping(Child);
 /// What became of pings.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(super) struct Count {
-    pub(super) sent: u32,
-    pub(super) answered: u32,
+    pub(super) sent: u64,
+    pub(super) answered: u64,
     /// Of the quickest.
     pub(super) rtt: Option<Duration>,
 }

@@ -38,6 +38,15 @@ impl Site {
         Ok(Self { hq, inet })
     }
 
+    /// Interfaces, rules and routes of the headquarters.
+    pub(super) async fn traces(&self) -> anyhow::Result<String> {
+        let mut traces = String::new();
+        for list in ["-br link show", "-4 rule show", "-4 route show table all"] {
+            traces += &self.hq.ip(list).await?;
+        }
+        Ok(traces)
+    }
+
     /// Adds a branch. Each has the private address of the case, behind its NAT.
     pub(super) async fn add(&self, number: u8) -> anyhow::Result<Lan> {
         let inside = Namespace::new(&format!("branch{number}")).await?;

@@ -2,12 +2,12 @@
 
 use super::branch::Branch;
 use super::command::eventually;
-use super::gateway::{Gateway, Tally};
+use super::gateway::Gateway;
 use super::ping::{Count, Ping};
 use super::site::{SERVER, Site};
-use crate::demo::score::{listed, ms};
+use crate::demo::figures::{Figures, ms};
 use crate::demo::summary::{Check, Summary};
-use serde_json::json;
+use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -28,10 +28,11 @@ struct Story {
     gateway: Gateway,
     branches: Vec<Branch>,
     site: Site,
+    /// What the headquarters' kernel had before the gateway.
+    before: String,
     begin: Instant,
     silent: bool,
-    pings: Count,
-    followed: Vec<Duration>,
+    figures: Figures,
     checks: Vec<Check>,
 }
 
@@ -54,15 +55,16 @@ impl Story {
             let lan = site.add(number).await?;
             branches.push(Branch::start(lan, &format!("branch{number}"), dir).await?);
         }
+        let before = site.traces().await?;
         let gateway = Gateway::start(&site.hq, dir).await?;
         let story = Self {
             gateway,
             branches,
             site,
+            before,
             begin,
             silent,
-            pings: Count::default(),
-            followed: Vec::new(),
+            figures: Figures::default(),
             checks: Vec::new(),
         };
         story.say("a gateway with configs/hq.cfg, and three strongSwan behind three NATs");
@@ -93,7 +95,6 @@ impl Story {
 
     /// Every NAT forgets, and the branch's next packet comes from another port.
     async fn rebind(&mut self) -> anyhow::Result<()> {
-        let mut quick = true;
         for number in 1..=BRANCHES {
             let branch = self.branch(number);
             let network = branch.lan.network();
@@ -101,19 +102,21 @@ impl Story {
             branch.lan.rebind().await?;
             let first = self.ping(number, 1)?.count().await?;
             let after = self.gateway.endpoint(&network).await?;
-            let moved = after.is_some() && before != after;
-            quick &= moved && first.rtt.is_some_and(|rtt| rtt <= FOLLOW_WITHIN);
-            self.pings.sent += first.sent;
-            self.pings.answered += first.answered;
-            self.followed.extend(first.rtt);
-            let text = match (first.rtt, &after) {
-                (Some(rtt), Some(to)) if moved => {
+            self.add(first);
+            let text = match (first.rtt, after) {
+                (Some(rtt), Some(to)) if before.as_ref() != Some(&to) => {
+                    self.figures.followed.push(rtt);
                     format!("followed to {to}, answered after {:.1} ms", ms(rtt))
                 }
-                _ => "not followed".to_owned(),
+                _ => {
+                    self.figures.unfollowed += 1;
+                    "not followed".to_owned()
+                }
             };
             self.say(&format!("the NAT of branch {number} forgot: {text}"));
         }
+        let figures = &self.figures;
+        let quick = figures.unfollowed == 0 && figures.slowest() <= FOLLOW_WITHIN;
         self.check(
             quick,
             "every rebind was followed with the branch's next packet",
@@ -134,11 +137,11 @@ impl Story {
         let network = self.branch(2).lan.network();
         self.gateway.ask(&["rekey", &network]).await?;
         let whole = self.count(pings).await?;
-        let Tally {
+        let Figures {
             ike_rekeys,
             child_rekeys,
             ..
-        } = self.gateway.tally().await?;
+        } = self.gateway.figures().await?;
         self.say(&format!(
             "{ike_rekeys} IKE SAs and {child_rekeys} Child SAs have new keys"
         ));
@@ -187,15 +190,13 @@ impl Story {
             "each is left with one IKE SA and one Child SA",
         );
         let [up, ..] = self.gateway.counts().await?;
-        let tally = self.gateway.tally().await?;
-        self.check(tally.failures.is_empty(), "no handshake failed");
+        let counted = self.gateway.figures().await?;
+        self.check(counted.failures.is_empty(), "no handshake failed");
         let ended = self.gateway.stop().await?;
-        let links = self.site.hq.ip("link show").await?;
-        let rules = self.site.hq.ip("rule show").await?;
-        let clean = !links.contains("hawser0") && !rules.contains("fwmark");
+        let clean = self.site.traces().await? == self.before;
         self.check(
             ended.success() && clean,
-            "the gateway left no interface and no rule behind",
+            "the gateway left no interface, route or rule behind",
         );
         let mut told = true;
         for branch in &self.branches {
@@ -203,67 +204,22 @@ impl Story {
         }
         self.check(told, "and told every branch");
         self.say("the gateway has ended\n");
-        Ok(self.summary(up, &tally))
-    }
-
-    fn summary(mut self, up: u64, tally: &Tally) -> Summary {
-        self.followed.sort_unstable();
-        let slowest = self.followed.last().copied().unwrap_or_default();
-        let median = self.followed.get(self.followed.len() / 2);
-        let median = median.copied().unwrap_or_default();
-        let Count { sent, answered, .. } = self.pings;
-        let seconds = self.begin.elapsed().as_secs_f64();
-        let lines = vec![
-            (
-                "branches",
-                format!(
-                    "{up} of {BRANCHES} strongSwan, all of them `test`, up; {seconds:.1} s in all"
-                ),
-            ),
-            (
-                "handshakes",
-                format!("{}, failed: {}", tally.handshakes, listed(&tally.failures)),
-            ),
-            (
-                "pings",
-                format!("{sent} sent, {answered} answered, {} lost", sent - answered),
-            ),
-            (
-                "rebinds",
-                format!(
-                    "{} followed; from the branch's packet to its answer: median {:.1} ms, slowest {:.1} ms",
-                    tally.moves,
-                    ms(median),
-                    ms(slowest)
-                ),
-            ),
-            (
-                "rekeys",
-                format!(
-                    "{} IKE SAs, {} Child SAs",
-                    tally.ike_rekeys, tally.child_rekeys
-                ),
-            ),
-            ("tunnels down", listed(&tally.downs)),
-        ];
-        let figures = json!({
-            "seconds": seconds,
-            "branches": BRANCHES,
-            "up": up,
-            "handshakes": tally.handshakes,
-            "pings": { "sent": sent, "answered": answered, "lost": sent - answered },
-            "rebinds": {
-                "followed": tally.moves, "median_ms": ms(median), "slowest_ms": ms(slowest),
+        Ok(Summary {
+            figures: Figures {
+                length: self.begin.elapsed(),
+                branches: BRANCHES.into(),
+                up: usize::try_from(up)?,
+                handshakes: counted.handshakes,
+                ike_rekeys: counted.ike_rekeys,
+                child_rekeys: counted.child_rekeys,
+                failures: counted.failures,
+                downs: counted.downs,
+                ..self.figures
             },
-            "rekeys": { "ike": tally.ike_rekeys, "child": tally.child_rekeys },
-            "tunnels_down": tally.downs,
-            "failures": tally.failures,
-        });
-        Summary {
-            lines,
-            figures,
+            lines: Vec::new(),
+            details: Value::Null,
             checks: self.checks,
-        }
+        })
     }
 
     /// Starts pings from a branch to the headquarters.
@@ -293,10 +249,15 @@ impl Story {
         for ping in pings {
             let count = ping.count().await?;
             whole &= count.is_whole();
-            self.pings.sent += count.sent;
-            self.pings.answered += count.answered;
+            self.add(count);
         }
         Ok(whole)
+    }
+
+    fn add(&mut self, count: Count) {
+        self.figures.sent += count.sent;
+        self.figures.answered += count.answered;
+        self.figures.lost += count.sent - count.answered;
     }
 
     fn branch(&self, number: u8) -> &Branch {

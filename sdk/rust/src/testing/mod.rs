@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 /// Checks what the host checks before it loads a plugin: that its name and version are well formed,
 /// that the schema describes an object and refuses unknown keys, and that schema and settings
 /// agree: `{}` does where nothing is required, and so does each `default` and each of the
-/// `examples`.
+/// `examples`. The host knows a subset of JSON Schema; other keywords are refused.
 ///
 /// # Panics
 /// Where the plugin would be refused, with what is wrong.
@@ -43,6 +43,7 @@ pub fn check<P: Plugin>() {
 fn check_schema<P: Plugin>(schema: &str) {
     let schema: Value = serde_json::from_str(schema).expect("the schema is JSON");
     assert_eq!(schema["type"], "object", "the schema describes an object");
+    check_keywords(&schema, "");
     assert_eq!(
         schema["additionalProperties"], false,
         "a schema that allows unknown keys lets typing errors through"
@@ -69,4 +70,45 @@ fn check_schema<P: Plugin>(schema: &str) {
     }
     let unknown = configure::<P>(r#"{"no-such-setting-anywhere": 1}"#);
     assert!(unknown.is_err(), "an unknown setting has to be refused");
+}
+
+/// Keywords that the host understands.
+const KEYWORDS: [&str; 20] = [
+    "$schema",
+    "$id",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "format",
+    "type",
+    "enum",
+    "const",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "items",
+    "required",
+    "additionalProperties",
+];
+
+fn check_keywords(schema: &Value, at: &str) {
+    for (keyword, value) in schema.as_object().into_iter().flatten() {
+        match keyword.as_str() {
+            "properties" => {
+                for (name, property) in value.as_object().into_iter().flatten() {
+                    check_keywords(property, &format!("{at}/properties/{name}"));
+                }
+            }
+            "items" | "additionalProperties" => {
+                check_keywords(value, &format!("{at}/{keyword}"));
+            }
+            known if KEYWORDS.contains(&known) => {}
+            other => panic!("{at}: the host does not understand `{other}` in a schema"),
+        }
+    }
 }
