@@ -96,9 +96,8 @@ impl Shard {
         }
     }
 
-    /// Asks for the Child SAs that a device of ours has not got: IKE_AUTH makes only the first,
-    /// and any may end while its IKE SA lives.
-    pub(crate) fn complete(&mut self, now: Instant, key: usize) {
+    /// Asks for the Child SAs that a device of ours has lost while its IKE SA lives.
+    fn complete(&mut self, now: Instant, key: usize) {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };

@@ -431,6 +431,5 @@ impl Shard {
             None => self.add_peer(now, &template, &identity, sa.path()),
         };
         self.settle(now, key, sa, false);
-        self.complete(now, key);
     }
 }
