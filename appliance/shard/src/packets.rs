@@ -122,6 +122,9 @@ impl Shard {
         };
         pair.unconfirmed = false;
         let (key, ike_spi, spi_in) = (pair.peer, pair.ike_spi, pair.spi_in);
+        if pair.reauthenticated.is_some() {
+            return self.activate_pair(key, spi_in);
+        }
         if let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(ike_spi)) {
             sa.inbound_seen(spi_in);
             self.drive(now, key);

@@ -6,7 +6,7 @@ use crate::timers::TimerKey;
 use hawser_crypto::{EspOpener, EspSealer};
 use hawser_esp::mtu::Encapsulation;
 use hawser_esp::{InboundSa, OutboundSa, ReplayWindow};
-use hawser_flight::{CloseCause, Event, Lineage, Path};
+use hawser_flight::{CloseCause, Event, Lineage, Path, Role};
 use hawser_ike::io::ChildInstall;
 use hawser_ike::select::EspSuite;
 use hawser_policy::{Esn, TenantId, TrafficSelector};
@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 /// MTU of the outer path: Ethernet's. Path MTU discovery outside is not used: outer packets are
 /// sent without DF, and what fits 1500 octets is not fragmented on the way in practice.
 const PATH_MTU: usize = 1500;
+
+/// How long a device that reauthenticates has to install its new pair before we send on it
+/// unconfirmed; until then the old one carries what goes to it.
+const REAUTHENTICATION_WAIT: Duration = Duration::from_secs(1);
 
 /// A pair of Child SAs. Its inbound half is in the SAD, under `spi_in`.
 pub(crate) struct Pair {
@@ -33,6 +37,9 @@ pub(crate) struct Pair {
     pub(crate) active: bool,
     /// We answered for it, and send on it when the peer has shown that it has it.
     pub(crate) unconfirmed: bool,
+    /// Inbound SPI of the pair of an earlier IKE SA that it takes over from, which stays sent on
+    /// behind it until it ends.
+    pub(crate) reauthenticated: Option<u32>,
     /// It has ended, and only takes what was under way.
     pub(crate) lingers: bool,
     /// Inbound SPI of the pair that it replaces.
@@ -111,10 +118,15 @@ impl Shard {
         let inbound = InboundSa::new(install.spi_in, opener, esn, window, &local, &remote);
         let path = esp_path(sa.path(), sa.nat());
         let bytes = settings.lifetimes.bytes.unwrap_or(u64::MAX);
+        let reauthenticated = match (install.lineage, sa.role()) {
+            (Lineage::Initial, Role::Responder) => self.replaced(key, &path, &local, &remote),
+            _ => None,
+        };
         let predecessor = match install.lineage {
             Lineage::Rekey(spi) => u32::try_from(spi).ok(),
             Lineage::Initial => None,
         };
+        let outbound = install.outbound && reauthenticated.is_none();
         let pair = Pair {
             peer: key,
             tenant: peer.tenant,
@@ -126,7 +138,8 @@ impl Shard {
             local,
             remote,
             active: false,
-            unconfirmed: !install.outbound,
+            unconfirmed: !outbound,
+            reauthenticated,
             lingers: false,
             predecessor,
             mtu: largest_inner(&path, &suite).min(self.policy.tenant(peer.tenant).mtu),
@@ -144,7 +157,7 @@ impl Shard {
         };
         let label = Arc::clone(&peer.label);
         self.event(Some(label), event);
-        self.add_pair(now, key, pair, inbound, install.outbound);
+        self.add_pair(now, key, pair, inbound, outbound);
     }
 
     fn add_pair(
@@ -156,14 +169,17 @@ impl Shard {
         outbound: bool,
     ) {
         let spi_in = pair.spi_in;
-        if pair.predecessor.is_some() {
+        if pair.reauthenticated.is_some() {
+            self.timers
+                .at(now + REAUTHENTICATION_WAIT, TimerKey::Confirm(spi_in));
+        } else if pair.predecessor.is_some() {
             self.counters.child_rekeys += 1;
         }
         if pair.suite.is_weak() {
             self.counters.weak_suites += 1;
         }
         // Where nothing sends that it is to replace, there is nothing to wait for.
-        let alone = !self.is_served(key, pair.predecessor);
+        let alone = !self.is_served(key, pair.predecessor.or(pair.reauthenticated));
         let at = self.pairs.insert(pair);
         self.route(at, true);
         self.sad.insert(inbound, at);
@@ -175,6 +191,32 @@ impl Shard {
             self.activate_pair(key, spi_in);
         }
         self.peer_up(now, key);
+    }
+
+    /// The pair that a reauthenticating device leaves behind: the same selectors, the same
+    /// endpoint, and we send on it.
+    fn replaced(
+        &self,
+        key: usize,
+        path: &Path,
+        local: &[TrafficSelector],
+        remote: &[TrafficSelector],
+    ) -> Option<u32> {
+        let pairs = &self.peers.get(key)?.pairs;
+        let mut pairs = pairs.iter().filter_map(|p| self.pairs.get(*p));
+        let same =
+            |p: &&Pair| p.active && p.path == *path && p.local == local && p.remote == remote;
+        pairs.find(same).map(|p| p.spi_in)
+    }
+
+    /// A device that reauthenticated has had time to install its new pair.
+    pub(crate) fn confirm_timeout(&mut self, spi_in: u32) {
+        let at = self.sad.get(spi_in).map(|entry| entry.owner);
+        let pair = at.and_then(|at| self.pairs.get(at));
+        let waiting = pair.filter(|p| p.reauthenticated.is_some() && !p.active && !p.lingers);
+        if let Some(key) = waiting.map(|p| p.peer) {
+            self.activate_pair(key, spi_in);
+        }
     }
 
     /// Whether a pair, or one that replaced it, is sent on.
@@ -325,7 +367,8 @@ impl Shard {
         };
         let pairs = || peer.pairs.iter().filter_map(|p| self.pairs.get(*p));
         let replaced = |spi| pairs().any(|p| p.predecessor == Some(spi) && p.active);
-        let waits = |p: &&Pair| p.predecessor == Some(spi_in) && !p.active && !replaced(p.spi_in);
+        let after = |p: &Pair| p.predecessor.or(p.reauthenticated);
+        let waits = |p: &&Pair| after(p) == Some(spi_in) && !p.active && !replaced(p.spi_in);
         if let Some(successor) = pairs().find(waits).map(|p| p.spi_in) {
             self.activate_pair(key, successor);
         }

@@ -5,8 +5,8 @@ use crate::asks::Asker;
 use crate::io::{KeAnswer, Question};
 use crate::timers::TimerKey;
 use hawser_flight::{Event, HandshakeFailure, MessageError, Path, Role};
-use hawser_ike::handshake::init_notify;
 use hawser_ike::handshake::responder::{AuthOutcome, InitRefusal, Responder};
+use hawser_ike::handshake::{init_notify, unsupported_critical};
 use hawser_ike::header::Header;
 use hawser_ike::message::Message;
 use hawser_ike::payload::Notify;
@@ -89,7 +89,13 @@ impl Shard {
         }
         let request = match Message::parse_clear(datagram) {
             Ok(request) => request,
-            Err(reason) => return self.refuse_message(now, path, reason),
+            Err(reason) => {
+                let answer = unsupported_critical(datagram).filter(|_| self.gate.may_complain(now));
+                if let Some(answer) = answer {
+                    self.transmit(path, &answer);
+                }
+                return self.refuse_message(now, path, reason);
+            }
         };
         if let Err(reason) = self.check_cookie(now, path, &request) {
             return self.refuse_message(now, path, reason);

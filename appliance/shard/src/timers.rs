@@ -19,6 +19,8 @@ pub(crate) enum TimerKey {
     Initiate(u16),
     /// The inbound half of a replaced pair, that lingered long enough.
     Linger(u32),
+    /// The pair of a device that reauthenticated is sent on, confirmed or not.
+    Confirm(u32),
     /// IKE SAs without a Child SA.
     Childless,
     /// Questions that nobody has answered.
@@ -87,6 +89,7 @@ impl crate::Shard {
                 TimerKey::Initiator(key) => self.initiator_timeout(now, key),
                 TimerKey::Initiate(template) => self.initiate(now, template),
                 TimerKey::Linger(spi) => self.linger_over(spi),
+                TimerKey::Confirm(spi) => self.confirm_timeout(spi),
                 TimerKey::Childless => self.end_childless(now),
                 TimerKey::Asks => self.give_up_asks(now),
                 TimerKey::Shutdown => self.shutdown_timeout(),

@@ -185,6 +185,8 @@ fn a_successor_that_the_peer_never_got_does_not_end_the_living_sa() {
     world.nodes[lost].nat.as_mut().unwrap().port = 30_000;
     world.nodes[living].nat.as_mut().unwrap().port = 10_000;
     world.nodes[living].events.clear();
+    // What goes to it keeps to the old pair until the new one is confirmed.
+    assert_eq!(world.ping(living, hq, [172, 16, 1, 5], LAN, 5, MS), (5, 5));
     world.run(60 * SECOND);
     let deleted = |e: &Event| matches!(e, Event::DeleteReceived { .. });
     assert!(!happened(&world, living, deleted));

@@ -123,3 +123,20 @@ fn what_our_gateway_says_of_an_unknown_spi_makes_the_other_end_ask() {
     assert!(world.nodes[branch].events.iter().any(asked));
     let _ = again;
 }
+
+#[test]
+fn an_unknown_critical_payload_in_a_first_message_is_answered() {
+    let mut world = World::new(1);
+    let hq = world.add(hq(&Spec::default()), 1, None);
+    let mut bytes = vec![7; 8];
+    bytes.extend([0; 8]);
+    // Next payload 200, version 2.0, IKE_SA_INIT, initiator, Message ID 0.
+    bytes.extend([200, 0x20, 34, 0x08, 0, 0, 0, 0, 0, 0, 0, 32]);
+    bytes.extend([0, 0x80, 0, 4]);
+    let to = std::net::SocketAddr::new(HQ.parse().unwrap(), 500);
+    world.inject("198.51.100.9:500".parse().unwrap(), hq, to, bytes);
+    world.run(Duration::from_millis(100));
+    let (_, answer) = world.nodes[hq].overheard.first().expect("an answer");
+    // UNSUPPORTED_CRITICAL_PAYLOAD is notify 1, its data the payload's type (RFC 7296 2.5).
+    assert_eq!(answer[answer.len() - 3..], [0, 1, 200]);
+}
