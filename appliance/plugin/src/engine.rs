@@ -56,7 +56,7 @@ impl Default for Limits {
 
 /// The engine. Its ticker thread stops when the engine is dropped.
 #[derive(Debug)]
-pub struct PluginEngine {
+pub(crate) struct PluginEngine {
     engine: Engine,
     limits: Limits,
     _ticker: Ticker,
@@ -64,7 +64,7 @@ pub struct PluginEngine {
 
 impl PluginEngine {
     /// Reserves the pool and starts the ticker.
-    pub fn new(limits: Limits) -> wasmtime::Result<Self> {
+    pub(crate) fn new(limits: Limits) -> wasmtime::Result<Self> {
         let mut config = code_config(&limits);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&limits)));
         let engine = Engine::new(&config)?;
@@ -76,7 +76,7 @@ impl PluginEngine {
     }
 
     /// The limits it was made with.
-    pub fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 

@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use serde_json::Value;
-
 use crate::cache::Cache;
 use crate::compile::Compiler;
 use crate::component::{Hook, Inspection};
@@ -365,9 +363,4 @@ fn chain<W: World>(table: &Table<W>, tenant: &str, template: &str) -> Vec<Arc<Sl
         .filter(|slot| slot.scope.rank() == rank)
         .cloned()
         .collect()
-}
-
-/// The settings that a plugin takes where none are configured.
-pub fn no_settings() -> Value {
-    Value::Object(serde_json::Map::new())
 }

@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use fixtures::Fixture;
 use hawser_plugin::dpd::sample_evidence;
-use hawser_plugin::{
-    AuthorizationHost, DpdHost, Hook, Options, Plugins, Scope, Source, sample_request,
-};
+use hawser_plugin::{AuthorizationHost, DpdHost, Hook, Options, Plugins, Scope, sample_request};
 
 #[test]
 fn a_hundred_thousand_calls_do_not_grow() {
