@@ -10,7 +10,6 @@ use hawser_sdk::log::{Event, LogFormat, Value};
 use hawser_sdk::{About, Plugin, SettingsError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
 /// What the lines say besides the event.
 #[derive(Deserialize, Debug)]
@@ -57,24 +56,25 @@ impl Plugin for Json {
 
 impl LogFormat for Json {
     fn format(&mut self, event: &Event, lines: &mut Vec<u8>) -> Result<(), String> {
-        let (number, text) = severity(&event.severity);
-        let _ = write!(
-            lines,
-            "{{\"Timestamp\":\"{}\",\"SeverityNumber\":{number},\"SeverityText\":\"{text}\",\"EventName\":",
-            event.time_unix_ns
-        );
-        json(lines, &format_args!("hawser.{}", event.name));
+        let (number, severity) = severity(&event.severity);
+        lines.extend_from_slice(b"{\"Timestamp\":\"");
+        json(lines, &event.time_unix_ns);
+        lines.extend_from_slice(b"\",\"SeverityNumber\":");
+        json(lines, &number);
+        lines.extend_from_slice(b",\"SeverityText\":");
+        text(lines, "", severity);
+        lines.extend_from_slice(b",\"EventName\":");
+        text(lines, "hawser.", &event.name);
         if self.body {
             lines.extend_from_slice(b",\"Body\":");
-            json(lines, &sentence(event));
+            text(lines, "", &sentence(event));
         }
         lines.push(b',');
         lines.extend_from_slice(&self.resource);
-        let _ = write!(
-            lines,
-            ",\"Attributes\":{{\"hawser.sequence\":{},\"hawser.shard\":{}",
-            event.sequence, event.shard
-        );
+        lines.extend_from_slice(b",\"Attributes\":{\"hawser.sequence\":");
+        json(lines, &event.sequence);
+        lines.extend_from_slice(b",\"hawser.shard\":");
+        json(lines, &event.shard);
         attributes(event, lines);
         lines.extend_from_slice(b"}}\n");
         Ok(())
@@ -83,48 +83,67 @@ impl LogFormat for Json {
 
 fn attributes(event: &Event, lines: &mut Vec<u8>) {
     let texts = [
-        ("hawser.tenant", &event.tenant),
-        ("hawser.template", &event.template),
-        ("hawser.identity", &event.identity),
+        ("tenant", &event.tenant),
+        ("template", &event.template),
+        ("identity", &event.identity),
     ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            attribute(lines, "", name, text);
+    for (what, value) in texts {
+        if let Some(value) = value {
+            name(lines, "hawser.", what);
+            text(lines, "", value);
         }
     }
     if let Some(device) = event.device {
-        attribute(lines, "", "hawser.device", &device);
+        name(lines, "hawser.", "device");
+        json(lines, &device);
     }
-    for (side, endpoint) in [("local", &event.local), ("peer", &event.remote)] {
+    for (side, endpoint) in [
+        ("network.local.", &event.local),
+        ("network.peer.", &event.remote),
+    ] {
         if let Some(endpoint) = endpoint {
             let (address, port) = host_port(endpoint);
-            let name = ["network.", side, ".address"].concat();
-            attribute(lines, "", &name, address);
-            let name = ["network.", side, ".port"].concat();
-            attribute(lines, "", &name, &port.parse::<u16>().unwrap_or(0));
+            name(lines, side, "address");
+            text(lines, "", address);
+            name(lines, side, "port");
+            json(lines, &port.parse::<u16>().unwrap_or(0));
         }
     }
-    for (name, value) in &event.fields {
-        let prefix = "hawser.event.";
+    for (field, value) in &event.fields {
+        name(lines, "hawser.event.", field);
         match value {
-            Value::Text(v) => attribute(lines, prefix, name, v),
-            Value::Integer(v) => attribute(lines, prefix, name, v),
-            Value::Unsigned(v) => attribute(lines, prefix, name, v),
+            Value::Text(v) => text(lines, "", v),
+            Value::Integer(v) => json(lines, v),
+            Value::Unsigned(v) => json(lines, v),
             // JSON has no infinities; serde_json writes them as null.
-            Value::Number(v) => attribute(lines, prefix, name, v),
-            Value::Boolean(v) => attribute(lines, prefix, name, v),
+            Value::Number(v) => json(lines, v),
+            Value::Boolean(v) => json(lines, v),
         }
     }
-    for (name, value) in &event.ext {
-        attribute(lines, "hawser.ext.", name, value);
+    for (field, value) in &event.ext {
+        name(lines, "hawser.ext.", field);
+        text(lines, "", value);
     }
 }
 
-fn attribute(lines: &mut Vec<u8>, prefix: &str, name: &str, value: &(impl Serialize + ?Sized)) {
+/// The name of one more attribute.
+fn name(lines: &mut Vec<u8>, prefix: &str, name: &str) {
     lines.push(b',');
-    json(lines, &format_args!("{prefix}{name}"));
+    text(lines, prefix, name);
     lines.push(b':');
-    json(lines, value);
+}
+
+/// A JSON string. The prefix is ours and plain; what follows mostly is.
+fn text(lines: &mut Vec<u8>, prefix: &str, rest: &str) {
+    let plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
+    if rest.bytes().all(plain) {
+        lines.push(b'"');
+        lines.extend_from_slice(prefix.as_bytes());
+        lines.extend_from_slice(rest.as_bytes());
+        lines.push(b'"');
+    } else {
+        json(lines, &[prefix, rest].concat());
+    }
 }
 
 /// Texts, numbers and maps of texts can always be written to memory.

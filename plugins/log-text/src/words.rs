@@ -1,29 +1,42 @@
 //! Events in words.
 
 use hawser_sdk::log::{Event, Value};
+use std::fmt::Write as _;
 
 /// A value as text.
 pub fn value(value: &Value) -> String {
-    match value {
-        Value::Text(text) => text.clone(),
-        Value::Integer(n) => n.to_string(),
-        Value::Unsigned(n) => n.to_string(),
-        Value::Number(n) => n.to_string(),
-        Value::Boolean(b) => b.to_string(),
-    }
+    let mut text = String::new();
+    push(&mut text, value);
+    text
+}
+
+fn push(out: &mut String, value: &Value) {
+    // Writing to memory does not fail.
+    let _ = match value {
+        Value::Text(text) => out.write_str(text),
+        Value::Integer(n) => write!(out, "{n}"),
+        Value::Unsigned(n) => write!(out, "{n}"),
+        Value::Number(n) => write!(out, "{n}"),
+        Value::Boolean(b) => write!(out, "{b}"),
+    };
 }
 
 /// An event in one line: `endpoint moved: from=10.0.0.1:4500 to=10.0.0.1:4501`.
 pub fn sentence(event: &Event) -> String {
-    let mut text = event.name.replace('_', " ");
+    let mut text = String::with_capacity(128);
+    let words = event.name.chars();
+    text.extend(words.map(|c| if c == '_' { ' ' } else { c }));
     for (n, (name, v)) in event.fields.iter().enumerate() {
         text.push_str(if n == 0 { ": " } else { " " });
         text.push_str(name);
         text.push('=');
-        text.push_str(&value(v));
+        push(&mut text, v);
     }
     // What a peer claims may hold anything: one event stays one line.
-    text.replace(char::is_control, "\u{fffd}")
+    if text.chars().any(char::is_control) {
+        text = text.replace(char::is_control, "\u{fffd}");
+    }
+    text
 }
 
 /// Address and port of `192.0.2.1/4500`.

@@ -103,6 +103,10 @@ impl IkeSa {
         match child.map(|c| (c.state, c.spi_in)) {
             Some((ChildState::Installed, spi_in)) => Ok(spi_in),
             Some(_) => Err(Notify::error(NotifyType::TemporaryFailure)),
+            // It may be the pair that an exchange of ours is about to make: ask again.
+            None if matches!(self.exchange, Some(Exchange::Child(_))) => {
+                Err(Notify::error(NotifyType::TemporaryFailure))
+            }
             None => {
                 let kind = NotifyType::ChildSaNotFound;
                 Err(Notify {

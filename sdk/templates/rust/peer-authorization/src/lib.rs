@@ -54,7 +54,10 @@ mod tests {
     #[test]
     fn only_the_suffix_comes_in() {
         let mut policy = configure::<Policy>(r#"{"suffix": ".branch.example"}"#).unwrap();
-        assert_eq!(policy.authorize(&request("n1.branch.example")), Verdict::allow());
+        assert_eq!(
+            policy.authorize(&request("n1.branch.example")),
+            Verdict::allow()
+        );
         let verdict = policy.authorize(&request("n1.elsewhere.example"));
         assert!(matches!(verdict, Verdict::Deny(d) if d.code == "not-permitted"));
     }
