@@ -346,7 +346,7 @@ impl Drop for Running {
 
 fn device_of(command: &Command) -> Option<DeviceId> {
     match command {
-        Command::Reset(device) | Command::Rekey(device) | Command::Ping(device) => Some(*device),
+        Command::Reset(device) | Command::Rekey(device, _) | Command::Ping(device) => Some(*device),
         Command::Status(_) | Command::Show(_) | Command::Apply(_) | Command::Shutdown => None,
     }
 }

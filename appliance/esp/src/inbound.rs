@@ -109,11 +109,12 @@ impl InboundSa {
     /// * [`DropReason::TooShort`]: shorter than its algorithms need, or not whole blocks.
     /// * [`DropReason::Replayed`], [`DropReason::OutsideWindow`]: see [`ReplayWindow::check`].
     /// * [`DropReason::IntegrityFailed`]: not authentic, or of another SPI.
-    /// * [`DropReason::Malformed`]: padding, next header or inner header make no sense; or the outer header says Congestion
-    ///   Experienced and the inner transport is not ECN-capable (RFC 6040 section 4.2).
+    /// * [`DropReason::Malformed`]: padding, next header or inner header make no sense.
+    /// * [`DropReason::EcnCongestion`]: the outer header says Congestion Experienced and the inner transport is not ECN-capable
+    ///   (RFC 6040 section 4.2).
     /// * [`DropReason::SelectorMismatch`]: the inner packet is none that this SA was negotiated for.
     ///
-    /// The last two count as authentic traffic.
+    /// The last three count as authentic traffic.
     pub fn open<'p>(
         &mut self,
         packet: &'p mut [u8],
@@ -183,7 +184,7 @@ impl InboundSa {
         if !self.covers(&info) {
             return Err(DropReason::SelectorMismatch);
         }
-        let ecn = Ecn::decapsulate(info.ecn, outer_ecn).ok_or(DropReason::Malformed)?;
+        let ecn = Ecn::decapsulate(info.ecn, outer_ecn).ok_or(DropReason::EcnCongestion)?;
         if ecn != info.ecn {
             ecn.write(inner);
         }

@@ -71,6 +71,8 @@ reasons! {
         KeyExchangeFailed => "key_exchange_failed",
         /// The AUTH payload does not verify with any candidate secret, or no identity matched: alike from outside.
         AuthenticationFailed => "authentication_failed",
+        /// The peer wants to authenticate by EAP, which is not supported.
+        EapNotSupported => "eap_not_supported",
         /// The peer told us that authentication failed.
         RefusedByPeer => "refused_by_peer",
         /// The traffic selectors do not intersect with what the template allows.
@@ -129,6 +131,8 @@ reasons! {
         NatKeepalive => "nat_keepalive",
         /// Time to live used up.
         TtlExceeded => "ttl_exceeded",
+        /// Met congestion on the way, and what it carries cannot be marked (RFC 6040 4.2).
+        EcnCongestion => "ecn_congestion",
     }
 }
 
@@ -151,6 +155,8 @@ reasons! {
         Retransmission => "retransmission",
         /// A request whose answer is still being made.
         Pending => "pending",
+        /// For an IKE SA whose keys are still being computed; the peer will send it again.
+        Early => "early",
         /// A payload that cannot be parsed.
         BadPayload => "bad_payload",
         /// An unknown payload with the critical bit.

@@ -58,7 +58,7 @@ pub struct Record {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
-    /// A handshake ended without an IKE SA (or the IKE SA came without its Child SA).
+    /// A handshake ended without an IKE SA.
     HandshakeFailed {
         /// Who began the IKE SA.
         role: Role,
@@ -208,6 +208,11 @@ pub enum Event {
     /// An authenticated INVALID_SPI or an unprotected hint about an unknown SPI came (RFC 7296 1.5).
     InvalidSpiHint {
         /// The SPI the peer did not know.
+        spi: u32,
+    },
+    /// ESP came from the peer with a SPI that no SA here has; it was told so in its IKE SA.
+    UnknownSpiReported {
+        /// The SPI.
         spi: u32,
     },
     /// An operator acted.

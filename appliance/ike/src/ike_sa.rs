@@ -312,6 +312,21 @@ impl IkeSa {
         self.pump(env);
     }
 
+    /// The peer sends ESP with a SPI that no SA here has: it is told (RFC 7296 1.5).
+    pub fn report_spi(&mut self, env: &mut Env<'_>, spi: u32) {
+        self.enqueue(Task::ReportSpi(spi));
+        self.pump(env);
+    }
+
+    /// Local SPI of the IKE SA that a rekey of ours is about to make. The peer may use it before
+    /// its keys are computed here.
+    pub fn awaited_spi(&self) -> Option<u64> {
+        match &self.exchange {
+            Some(Exchange::RekeyIke(rekey)) => Some(rekey.spi_i),
+            _ => None,
+        }
+    }
+
     /// Deletes the Child SA with this inbound SPI.
     pub fn delete_child(&mut self, env: &mut Env<'_>, spi_in: u32, cause: CloseCause) {
         self.end_child(spi_in, cause);

@@ -117,6 +117,16 @@ pub enum ChildRefusal {
     NotAuthorized,
 }
 
+impl ChildRefusal {
+    /// For the record.
+    pub fn reason(self) -> hawser_flight::HandshakeFailure {
+        match self {
+            Self::Selectors(reason) => reason,
+            Self::NotAuthorized => hawser_flight::HandshakeFailure::NotAuthorized,
+        }
+    }
+}
+
 /// A pair of Child SAs, ready for ESP.
 pub struct ChildInstall {
     /// Our inbound SPI.

@@ -54,6 +54,11 @@ impl TrafficSelector {
         self.port_start == 0 && self.port_end == u16::MAX
     }
 
+    /// Whether only packets are meant that show no ports (OPAQUE, RFC 4301 4.4.1.1).
+    pub fn is_opaque(&self) -> bool {
+        self.port_start > self.port_end
+    }
+
     /// Whether the selector speaks of IPv4.
     pub fn is_v4(&self) -> bool {
         self.start.is_ipv4()
@@ -65,12 +70,26 @@ impl TrafficSelector {
     }
 
     /// Whether a packet of this end of the selector fits. `port` is `None` where the packet shows
-    /// none (another protocol, a later fragment): then only a selector of any port fits.
+    /// none (another protocol, a later fragment): then only a selector of any port, or of OPAQUE
+    /// ones, fits.
     pub fn matches(&self, address: IpAddr, protocol: u8, port: Option<u16>) -> bool {
         self.contains_address(address)
             && (self.protocol == 0 || self.protocol == protocol)
-            && (self.is_any_port()
-                || port.is_some_and(|p| self.port_start <= p && p <= self.port_end))
+            && match port {
+                Some(port) => self.port_start <= port && port <= self.port_end,
+                None => self.is_any_port() || self.is_opaque(),
+            }
+    }
+
+    /// The ports that both allow. OPAQUE is no range, and part of ANY only.
+    fn common_ports(&self, other: &Self) -> Option<(u16, u16)> {
+        if self.is_opaque() || other.is_opaque() {
+            let allows = |ts: &Self| ts.is_opaque() || ts.is_any_port();
+            return (allows(self) && allows(other)).then_some((u16::MAX, 0));
+        }
+        let start = self.port_start.max(other.port_start);
+        let end = self.port_end.min(other.port_end);
+        (start <= end).then_some((start, end))
     }
 
     /// What both allow; `None` where that is nothing.
@@ -83,14 +102,15 @@ impl TrafficSelector {
             (a, b) if a == b => a,
             _ => return None,
         };
+        let (port_start, port_end) = self.common_ports(other)?;
         let both = Self {
             protocol,
-            port_start: self.port_start.max(other.port_start),
-            port_end: self.port_end.min(other.port_end),
+            port_start,
+            port_end,
             start: self.start.max(other.start),
             end: self.end.min(other.end),
         };
-        (both.start <= both.end && both.port_start <= both.port_end).then_some(both)
+        (both.start <= both.end).then_some(both)
     }
 
     /// Whether everything of `other` is inside of `self`.
@@ -124,7 +144,7 @@ impl TrafficSelector {
     }
 
     /// Reads `NET[[PROTOCOL[/PORT[-PORT]]]]`, as strongSwan writes selectors: `10.0.0.0/8`,
-    /// `10.0.0.0/8[tcp/443]`, `2001:db8::/32[17]`, `10.0.0.1-10.0.0.9`.
+    /// `10.0.0.0/8[tcp/443]`, `2001:db8::/32[17]`, `10.0.0.1-10.0.0.9`, `10.0.0.0/8[udp/opaque]`.
     pub fn parse(text: &str) -> Option<Self> {
         let (range, rest) = match text.split_once('[') {
             Some((range, rest)) => (range, rest.strip_suffix(']')?),
@@ -136,6 +156,10 @@ impl TrafficSelector {
         }
         let (protocol, ports) = rest.split_once('/').unwrap_or((rest, ""));
         selector.protocol = parse_protocol(protocol)?;
+        if ports == "opaque" {
+            (selector.port_start, selector.port_end) = (u16::MAX, 0);
+            return Some(selector);
+        }
         if !ports.is_empty() {
             let (from, to) = ports.split_once('-').unwrap_or((ports, ports));
             (selector.port_start, selector.port_end) = (from.parse().ok()?, to.parse().ok()?);
@@ -179,6 +203,9 @@ impl fmt::Display for TrafficSelector {
             [net] => net.fmt(f)?,
             _ => write!(f, "{}-{}", self.start, self.end)?,
         }
+        if self.is_opaque() {
+            return write!(f, "[{}/opaque]", self.protocol);
+        }
         match (self.protocol, self.is_any_port()) {
             (0, true) => Ok(()),
             (protocol, true) => write!(f, "[{protocol}]"),
@@ -207,6 +234,7 @@ mod tests {
             "10.0.0.0/8[6/443]",
             "2001:db8::/32[17/1-9]",
             "10.0.0.1-10.0.0.9",
+            "10.0.0.0/8[17/opaque]",
             "0.0.0.0/0",
         ] {
             assert_eq!(ts(text).to_string(), text);
@@ -245,5 +273,29 @@ mod tests {
         assert!(!http.matches(a, 6, None));
         assert!(!http.matches(a, 17, Some(80)));
         assert!(ts("10.0.0.0/8[tcp]").matches(a, 6, None));
+    }
+
+    #[test]
+    fn opaque_means_packets_that_show_no_ports() {
+        let opaque = ts("10.0.0.0/8[udp/opaque]");
+        let a = "10.0.0.1".parse().unwrap();
+        assert!(opaque.matches(a, 17, None));
+        assert!(!opaque.matches(a, 17, Some(53)));
+        assert!(!opaque.matches(a, 6, None));
+        assert!(
+            ts("10.0.0.0/8[udp]").matches(a, 17, None),
+            "ANY includes it"
+        );
+        let narrow = |a: &str, b: &str| TrafficSelector::narrow(&[ts(a)], &[ts(b)]);
+        assert_eq!(
+            narrow("10.0.0.0/8[udp/opaque]", "10.1.0.0/16"),
+            [ts("10.1.0.0/16[udp/opaque]")]
+        );
+        assert_eq!(
+            narrow("10.0.0.0/8[udp/opaque]", "10.0.0.0/8[udp/opaque]"),
+            [opaque]
+        );
+        assert!(narrow("10.0.0.0/8[udp/opaque]", "10.0.0.0/8[udp/53]").is_empty());
+        assert!(ts("10.0.0.0/8").covers(&opaque) && !opaque.covers(&ts("10.0.0.0/8[udp]")));
     }
 }

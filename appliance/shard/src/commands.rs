@@ -1,7 +1,7 @@
 //! What operators want.
 
 use crate::Shard;
-use crate::io::{Command, CommandId, Output, PeerFilter, Reply};
+use crate::io::{Command, CommandId, Output, PeerFilter, RekeyWhat, Reply};
 use crate::peer::Peer;
 use crate::timers::TimerKey;
 use hawser_flight::{CloseCause, Event};
@@ -41,8 +41,8 @@ impl Shard {
                 Some(key) => self.reset(now, key),
                 None => Reply::NotFound,
             },
-            Command::Rekey(device) => match self.devices.get(&device).copied() {
-                Some(key) => self.rekey_device(now, key),
+            Command::Rekey(device, what) => match self.devices.get(&device).copied() {
+                Some(key) => self.rekey_device(now, key, what),
                 None => Reply::NotFound,
             },
             Command::Ping(device) => match self.devices.get(&device).copied() {
@@ -66,18 +66,22 @@ impl Shard {
         Reply::Done
     }
 
-    fn rekey_device(&mut self, now: Instant, key: usize) -> Reply {
+    fn rekey_device(&mut self, now: Instant, key: usize, what: RekeyWhat) -> Reply {
         self.operator_acts(key, "rekey");
         let newest = self.peers.get(key).and_then(Peer::newest);
         let peer = self.peers.get_mut(key);
         let Some(sa) = newest.and_then(|spi| peer?.ike_sa(spi)) else {
             return Reply::Failed("the peer is down".to_owned());
         };
-        let children: Vec<u32> = sa.children().iter().map(|c| c.spi_in).collect();
-        for spi_in in children {
-            sa.rekey_child(&mut crate::env!(self, now), spi_in);
+        if what != RekeyWhat::Ike {
+            let children: Vec<u32> = sa.children().iter().map(|c| c.spi_in).collect();
+            for spi_in in children {
+                sa.rekey_child(&mut crate::env!(self, now), spi_in);
+            }
         }
-        sa.rekey(&mut crate::env!(self, now));
+        if what != RekeyWhat::Children {
+            sa.rekey(&mut crate::env!(self, now));
+        }
         self.drive(now, key);
         Reply::Done
     }

@@ -16,6 +16,7 @@ impl Shard {
         while let Some((spi, output)) = self.next_ike_output(key) {
             self.handle(now, key, spi, output);
         }
+        self.index_peer(key);
         self.arm_peer(key);
     }
 

@@ -13,7 +13,10 @@ use hawser_ike::payload::{Notify, Payload};
 use hawser_ike::registry::{ExchangeType, NotifyType};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often a peer is told in its IKE SA that it sends on a SPI that is unknown here.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 impl Shard {
     /// Where a message of ours about native ESP goes: to the IKE port.
@@ -52,14 +55,22 @@ impl Shard {
         self.transmit(path, &Message { header, payloads }.encode_clear());
     }
 
-    /// ESP that no SA here takes: INVALID_SPI, so that a peer that did not notice may.
+    /// ESP that no SA here takes: INVALID_SPI, so that a peer that did not notice may. In its IKE SA
+    /// where there is one with that endpoint, else unprotected.
     pub(crate) fn unknown_spi(&mut self, now: Instant, path: Path, packet: &[u8]) {
         let Some(spi) = packet.first_chunk::<4>() else {
             return;
         };
         // Of another shard's bucket: that one knows better.
         let ours = shard_of(spi[0], self.shards) == self.id;
-        if !ours || !self.gate.may_complain_of_esp(now) {
+        if !ours {
+            return;
+        }
+        let home = self.index.at_home(self.ike_path(path).remote);
+        if let Some((key, sa)) = home.and_then(|key| Some((key, self.peers.get(key)?.newest()?))) {
+            return self.report_spi(now, key, sa, u32::from_be_bytes(*spi));
+        }
+        if !self.gate.may_complain_of_esp(now) {
             return;
         }
         // No IKE SA: the SPIs mean nothing, the flag I is set, and nobody answers.
@@ -68,6 +79,22 @@ impl Shard {
         let payloads = vec![Payload::Notify(notify)];
         let message = Message { header, payloads }.encode_clear();
         self.transmit(self.ike_path(path), &message);
+    }
+
+    /// Anybody may have sent it, so the peer is not told of it often.
+    fn report_spi(&mut self, now: Instant, key: usize, sa: u64, spi: u32) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let recently = |at: Instant| now.saturating_duration_since(at) < REPORT_EVERY;
+        if peer.reported_spi.is_some_and(recently) {
+            return;
+        }
+        peer.reported_spi = Some(now);
+        if let Some(sa) = peer.ike_sa(sa) {
+            sa.report_spi(&mut crate::env!(self, now), spi);
+        }
+        self.drive(now, key);
     }
 
     /// A message outside of every IKE SA that does not begin one: INVALID_SPI at best.

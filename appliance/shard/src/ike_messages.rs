@@ -50,6 +50,9 @@ impl Shard {
             // Its IKE_AUTH is being answered.
             return self.refuse_message(now, path, MessageError::Pending);
         }
+        if self.index.awaits(local) {
+            return self.refuse_message(now, path, MessageError::Early);
+        }
         self.ike_elsewhere(now, path, ecn, local, &header, message, handed, sink);
     }
 
@@ -91,7 +94,10 @@ impl Shard {
     /// Counts a datagram that is not processed; the record of it is at a bounded rate.
     pub(crate) fn refuse_message(&mut self, now: Instant, path: Path, reason: MessageError) {
         self.counters.message_errors.count(reason);
-        let routine = matches!(reason, MessageError::Retransmission | MessageError::Pending);
+        let routine = matches!(
+            reason,
+            MessageError::Retransmission | MessageError::Pending | MessageError::Early
+        );
         if !routine && self.gate.may_record(now) {
             let source = path.remote;
             self.event(None, Event::MessageRefused { source, reason });

@@ -255,6 +255,19 @@ pub enum PeerFilter {
     Device(DeviceId),
 }
 
+/// Which SAs an operator wants rekeyed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RekeyWhat {
+    /// The IKE SA and every Child SA.
+    #[default]
+    All,
+    /// The IKE SA.
+    Ike,
+    /// Every Child SA.
+    Children,
+}
+
 /// What an operator wants. Every command is answered by one [`Reply`].
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -264,8 +277,8 @@ pub enum Command {
     Show(PeerFilter),
     /// End the SAs of a device with DELETE; routes and selectors go with them.
     Reset(DeviceId),
-    /// Rekey the IKE SA and every Child SA of a device.
-    Rekey(DeviceId),
+    /// Rekey the IKE SA of a device, its Child SAs, or both.
+    Rekey(DeviceId, RekeyWhat),
     /// Probe a device now; the reply comes with the answer or when it is given up.
     Ping(DeviceId),
     /// A new policy; running SAs stay, new ones are made by it.

@@ -22,6 +22,7 @@ mod drive;
 mod endpoint;
 mod hints;
 mod ike_messages;
+mod index;
 mod initiators;
 pub mod io;
 mod liveness;
@@ -48,6 +49,7 @@ use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, Path, PeerLabel};
 use hawser_ike::handshake::cookie::CookieJar;
 use hawser_policy::{Policy, TenantId};
+use index::Index;
 use initiators::Initiators;
 use io::{DeviceId, Message, Output, PacketSink, ShardId};
 use memory::{Childless, Gone};
@@ -97,6 +99,7 @@ pub struct Shard {
     forwards: HashMap<u64, ShardId>,
     gone: Gone,
     childless: Childless,
+    index: Index,
     sad: Sad<usize>,
     pairs: Slab<Pair>,
     /// By tenant.
@@ -149,6 +152,7 @@ impl Shard {
             forwards: HashMap::new(),
             gone: Gone::default(),
             childless: Childless::default(),
+            index: Index::default(),
             sad: Sad::new(),
             pairs: Slab::new(),
             spds,

@@ -2,6 +2,7 @@
 
 use crate::Shard;
 use crate::contest::{Contest, Retiring};
+use crate::index::Indexed;
 use crate::io::{DeviceId, DirectoryRequest, Question, ShardId};
 use crate::liveness::{Ping, SILENT_AFTER};
 use crate::timers::TimerKey;
@@ -50,6 +51,10 @@ pub(crate) struct Peer {
     pub(crate) pings: Vec<Ping>,
     /// Since when it has neither IKE SA nor pair.
     pub(crate) gone: Option<Instant>,
+    /// When it was last told of a SPI that is unknown here.
+    pub(crate) reported_spi: Option<Instant>,
+    /// What the shard's index has of it.
+    pub(crate) indexed: Indexed,
     moves: (u8, Instant),
     pub(crate) armed: Option<Instant>,
 }
@@ -165,6 +170,8 @@ impl Shard {
             retiring: Vec::new(),
             pings: Vec::new(),
             gone: None,
+            reported_spi: None,
+            indexed: Indexed::default(),
             moves: (0, now),
             armed: None,
         });
@@ -178,6 +185,7 @@ impl Shard {
             return;
         };
         self.devices.remove(&peer.device);
+        self.index.forget(key, &mut peer.indexed);
         self.timers.arm(&mut peer.armed, None, TimerKey::Peer(key));
     }
 

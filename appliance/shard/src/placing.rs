@@ -51,6 +51,14 @@ fn judge<'a>(
     another.map_or(Place::Known(device), Place::Taken)
 }
 
+/// Whether prefixes of a family together are a default route: an eighth of all addresses, which no
+/// branch has (two halves do the same as `0.0.0.0/0`, and `2000::/3` is the IPv6 internet).
+fn is_default_route(nets: &[IpNet], v4: bool) -> bool {
+    let of_family = |net: &&IpNet| net.addr().is_ipv4() == v4;
+    let share = |net: &IpNet| 0.5_f64.powi(net.prefix_len().into());
+    nets.iter().filter(of_family).map(share).sum::<f64>() >= 0.125
+}
+
 impl Shard {
     /// A peer has authenticated: the directory is asked for its device.
     pub(crate) fn place(&mut self, now: Instant, mut sa: Box<IkeSa>, request: AuthRequest) {
@@ -61,13 +69,12 @@ impl Shard {
             .as_ref()
             .map_or(&[][..], |c| c.remote.as_slice());
         if let Some(net) = self.forbidden_route(&sa, &path, wanted) {
-            let identity = Some(request.identity.to_string());
-            self.handshake_failed(now, path, identity, HandshakeFailure::RouteRefused);
-            let prefix = net.to_string();
-            self.event(None, Event::RouteRefused { prefix });
             let refusal = ChildRefusal::Selectors(HandshakeFailure::RouteRefused);
             sa.refuse(&mut crate::env!(self, now), refusal);
             let key = self.childless_home(now, &sa, &request.identity);
+            let label = self.peers.get(key).map(|p| Arc::clone(&p.label));
+            let prefix = net.to_string();
+            self.event(label, Event::RouteRefused { prefix });
             return self.settle(now, key, *sa, request.initial_contact);
         }
         let question = DirectoryRequest::Locate {
@@ -105,8 +112,8 @@ impl Shard {
         }
     }
 
-    /// The first prefix that would swallow what must stay outside: a default route, or one over
-    /// outer endpoints or headquarters' own networks.
+    /// The first prefix that would swallow what must stay outside: a default route (also in pieces),
+    /// or one over outer endpoints or headquarters' own networks.
     fn forbidden_route(
         &self,
         sa: &IkeSa,
@@ -130,16 +137,15 @@ impl Shard {
             .collect();
         let inside = tenant.protected.iter().chain(&tenant.addresses);
         let inside: Vec<IpNet> = inside.copied().collect();
-        wanted
-            .iter()
-            .flat_map(TrafficSelector::to_nets)
-            .find(|net| {
-                net.prefix_len() == 0
-                    || outer.iter().any(|a| net.contains(a))
-                    || inside
-                        .iter()
-                        .any(|own| net.contains(own) || own.contains(net))
-            })
+        let nets: Vec<IpNet> = wanted.iter().flat_map(TrafficSelector::to_nets).collect();
+        let default = [true, false].map(|v4| is_default_route(&nets, v4));
+        nets.into_iter().find(|net| {
+            default[usize::from(net.addr().is_ipv6())]
+                || outer.iter().any(|a| net.contains(a))
+                || inside
+                    .iter()
+                    .any(|own| net.contains(own) || own.contains(net))
+        })
     }
 
     pub(crate) fn located(
@@ -286,7 +292,6 @@ impl Shard {
         let refusal = ChildRefusal::Selectors(conflict);
         sa.refuse(&mut crate::env!(self, now), refusal);
         let wanted = request.child.map(|c| c.remote).unwrap_or_default();
-        self.handshake_failed(now, sa.path(), Some(request.identity.to_string()), conflict);
         let key = self.childless_home(now, &sa, &request.identity);
         self.conflict(now, key, &wanted, holder);
         self.settle(now, key, sa, request.initial_contact);
@@ -346,10 +351,6 @@ impl Shard {
         match reason {
             None => sa.grant(&mut env, request.local.clone(), request.remote.clone()),
             Some(reason) => sa.refuse(&mut env, ChildRefusal::Selectors(reason)),
-        }
-        if let Some(reason) = reason {
-            let role = Role::Responder;
-            self.peer_event(now, key, spi, Event::ChildSaRefused { role, reason });
         }
         if let (None, Some(net)) = (holder, forbidden) {
             let prefix = net.to_string();

@@ -147,12 +147,11 @@ impl Shard {
         let nonce = request.nonce().ok_or(MessageError::PayloadRules)?;
         let spi_i = request.header.spi_i;
         let given = request.notify(NotifyType::Cookie);
-        if given.is_some_and(|c| self.cookies.check(path.remote, spi_i, nonce, &c.data)) {
+        let (jar, rng) = (&mut self.cookies, &mut self.rng);
+        if given.is_some_and(|c| jar.check(now, rng, path.remote, spi_i, nonce, &c.data)) {
             return Ok(());
         }
-        let cookie = self
-            .cookies
-            .make(now, &mut self.rng, path.remote, spi_i, nonce);
+        let cookie = jar.make(now, rng, path.remote, spi_i, nonce);
         let demand = init_notify(&request.header, Notify::status(NotifyType::Cookie, cookie));
         self.counters.cookies += 1;
         self.transmit(path, &demand);

@@ -3,8 +3,8 @@
 
 mod net;
 
-use hawser_flight::Event;
-use hawser_shard::io::Command;
+use hawser_flight::{Event, HandshakeFailure, Role};
+use hawser_shard::io::{Command, RekeyWhat};
 use net::*;
 use std::time::Duration;
 
@@ -116,6 +116,16 @@ fn another_identity_is_refused_what_a_living_device_holds() {
         e,
         Event::SelectorConflict { .. }
     )));
+    // Its IKE SA stands; it was refused a Child SA, and that is all that is said.
+    let reason = HandshakeFailure::SelectorConflict;
+    let role = Role::Responder;
+    let refused = Event::ChildSaRefused { role, reason };
+    let times = |wanted: &dyn Fn(&Event) -> bool| {
+        world.nodes[hq].events.iter().filter(|e| wanted(e)).count()
+    };
+    assert_eq!(times(&|e| *e == refused), 1);
+    assert_eq!(times(&|e| matches!(e, Event::HandshakeFailed { .. })), 0);
+    assert_eq!(times(&|e| matches!(e, Event::IkeSaEstablished { .. })), 2);
     let inside = [172, 16, 1, 5];
     assert_eq!(world.ping(honest, hq, inside, LAN, 5, MS), (5, 5));
     assert!(
@@ -142,6 +152,8 @@ fn what_would_swallow_the_outside_is_never_routed() {
         "192.0.2.0/24",
         "198.51.100.0/24",
         "128.0.0.0/1",
+        "0.0.0.0/1",
+        "32.0.0.0/3",
     ] {
         let mut world = World::new(1);
         let hq = world.add(hq(&Spec::default()), 1, None);
@@ -228,7 +240,7 @@ fn a_contest_is_settled_also_when_the_older_rekeys_meanwhile() {
         world.run(Duration::from_millis(45));
         world.nodes[older].frozen = false;
         let device = world.show(older)[0].line.device;
-        world.command(older, Command::Rekey(device));
+        world.command(older, Command::Rekey(device, RekeyWhat::All));
         world.run(20 * SECOND);
         world.nodes[newer].frozen = true;
         world.run(120 * SECOND);

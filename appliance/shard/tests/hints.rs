@@ -3,7 +3,8 @@
 
 mod net;
 
-use hawser_flight::Event;
+use hawser_flight::{Event, MessageError};
+use hawser_shard::io::{Command, KeRequest, Question, RekeyWhat, Reply};
 use net::*;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -65,8 +66,8 @@ fn another_major_version_is_told_ours_at_a_bounded_rate() {
 
 #[test]
 fn esp_of_an_sa_that_is_gone_is_answered_with_invalid_spi_at_a_bounded_rate() {
-    let (mut world, hq, branch) = pair();
-    let source = world.nodes[branch].nat.as_ref().unwrap().translate(4500);
+    let (mut world, hq, _) = pair();
+    let source = "203.0.113.9:4500".parse().unwrap();
     let mut packet = vec![0x5a, 1, 2, 3];
     packet.extend([9; 60]);
     for _ in 0..200 {
@@ -83,6 +84,56 @@ fn esp_of_an_sa_that_is_gone_is_answered_with_invalid_spi_at_a_bounded_rate() {
         assert_eq!(answer[4 + 34..4 + 36], INVALID_SPI);
         assert_eq!(answer[4 + 36..], [0x5a, 1, 2, 3]);
     }
+}
+
+#[test]
+fn a_peer_is_told_in_its_ike_sa_that_a_spi_is_unknown_and_not_often() {
+    let (mut world, hq, branch) = pair();
+    let source = world.nodes[branch].nat.as_ref().unwrap().translate(4500);
+    let spi = &world.show(hq)[0].ike_sas[0].children[0].spi_in;
+    let unknown = u32::from_str_radix(spi, 16).unwrap() ^ 1;
+    let packet = [&unknown.to_be_bytes()[..], &[9; 60]].concat();
+    for _ in 0..100 {
+        world.inject(source, hq, to(4500), packet.clone());
+        world.run(MS);
+    }
+    let told = |node: &Node, wanted: Event| node.events.iter().filter(|e| **e == wanted).count();
+    let hint = Event::InvalidSpiHint { spi: unknown };
+    assert_eq!(told(&world.nodes[branch], hint), 1, "in 2 s");
+    let report = Event::UnknownSpiReported { spi: unknown };
+    assert_eq!(told(&world.nodes[hq], report), 1);
+    assert_eq!(world.nodes[hq].overheard.len(), 1, "nothing unprotected");
+    assert_eq!(world.ping(branch, hq, BRANCH, LAN, 3, MS), (3, 3));
+}
+
+/// Requests for a rekeyed IKE SA come while its keys are still being computed.
+#[test]
+fn what_comes_early_for_a_rekeyed_ike_sa_is_absorbed() {
+    let (mut world, hq, branch) = pair();
+    let device = world.show(hq)[0].line.device;
+    let agree = |q: &Question| matches!(q, Question::KeyExchange(KeRequest::Agree { .. }));
+    world.nodes[hq].withhold = agree;
+    world.command(hq, Command::Rekey(device, RekeyWhat::Ike));
+    world.run(10 * MS);
+    world.nodes[hq].overheard.clear();
+    // The branch has the new one already, and uses it.
+    let device = world.show(branch)[0].line.device;
+    world.nodes[branch].replies.clear();
+    world.command(branch, Command::Ping(device));
+    world.run(10 * MS);
+    assert!(world.nodes[hq].overheard.is_empty(), "not INVALID_IKE_SPI");
+    let early: u64 = world.nodes[hq]
+        .shards
+        .iter_mut()
+        .flat_map(|shard| shard.counters().message_errors.iter().collect::<Vec<_>>())
+        .filter_map(|(reason, n)| (reason == MessageError::Early).then_some(n))
+        .sum();
+    assert_eq!(early, 1);
+    world.release(hq);
+    world.run(5 * SECOND);
+    let answered = |r: &Reply| matches!(r, Reply::Pong { .. });
+    assert!(world.nodes[branch].replies.iter().any(answered));
+    assert_eq!(world.show(hq)[0].ike_sas.len(), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod net;
 
 use hawser_policy::{DpdMode, DpdSettings};
-use hawser_shard::io::{Command, Question};
+use hawser_shard::io::{Command, Question, RekeyWhat};
 use net::*;
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ fn questions_that_are_never_answered_fail() {
     // A rekey whose key exchange nobody computes.
     world.nodes[hq].withhold = |q| matches!(q, Question::KeyExchange(_));
     let device = world.show(hq)[0].line.device;
-    world.command(hq, Command::Rekey(device));
+    world.command(hq, Command::Rekey(device, RekeyWhat::All));
     world.run(SECOND);
     assert!(world.nodes[hq].footprint()[ASKS] > 0);
     world.lose_withheld(hq);

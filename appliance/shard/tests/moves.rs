@@ -4,7 +4,7 @@
 mod net;
 
 use hawser_flight::Event;
-use hawser_shard::io::Command;
+use hawser_shard::io::{Command, RekeyWhat};
 use net::*;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -88,7 +88,7 @@ fn a_late_message_of_a_replaced_ike_sa_does_not_move_back() {
     let before = world.nodes[branch].nat.as_ref().unwrap().translate(4500);
     let peer = world.show(branch).remove(0);
     let old = u64::from_str_radix(&peer.ike_sas[0].spi_i, 16).unwrap();
-    world.command(branch, Command::Rekey(peer.line.device));
+    world.command(branch, Command::Rekey(peer.line.device, RekeyWhat::All));
     world.nodes[branch].events.clear();
     let rekeyed = |e: &Event| matches!(e, Event::IkeSaEstablished { .. });
     while !world.nodes[branch].events.iter().any(rekeyed) {

@@ -4,7 +4,7 @@
 mod net;
 
 use hawser_flight::Event;
-use hawser_shard::io::Command;
+use hawser_shard::io::{Command, RekeyWhat};
 use net::*;
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ fn simultaneous_rekeys_leak_nothing() {
                 let devices: Vec<_> = world.show(node).iter().map(|p| p.line.device).collect();
                 devices
                     .into_iter()
-                    .for_each(|d| world.command(node, Command::Rekey(d)));
+                    .for_each(|d| world.command(node, Command::Rekey(d, RekeyWhat::All)));
                 if (seed + round) % 3 == 0 {
                     world.run(Duration::from_millis(5 * ((seed + round) % 7)));
                 }

@@ -6,7 +6,7 @@ use super::api::{Done, PeerRow, VERSION};
 use super::{resolve, status};
 use axum::Json;
 use axum::extract::{Query, State};
-use hawser_shard::io::{Command, DeviceId, PeerFilter, Reply};
+use hawser_shard::io::{Command, DeviceId, PeerFilter, RekeyWhat, Reply};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -45,12 +45,20 @@ pub(super) async fn reset(
     act(&admin, &who, Command::Reset).await
 }
 
+/// What is meant: `what=all`, `ike` or `children`.
+#[derive(Debug, Deserialize)]
+pub(super) struct What {
+    #[serde(default)]
+    what: RekeyWhat,
+}
+
 /// `POST /v1/peer/rekey`.
 pub(super) async fn rekey(
     State(admin): State<Admin>,
     Query(who): Query<Who>,
+    Query(What { what }): Query<What>,
 ) -> Result<Json<Done>, Refusal> {
-    act(&admin, &who, Command::Rekey).await
+    act(&admin, &who, |device| Command::Rekey(device, what)).await
 }
 
 /// `POST /v1/peer/ping`.

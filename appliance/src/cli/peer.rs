@@ -19,7 +19,12 @@ pub(super) struct Target {
 impl Target {
     /// Does something to the peer and gives back what the gateway says.
     pub(super) fn act(&self, path: &str) -> anyhow::Result<Done> {
-        ask(&self.remote, &Call::post(path).with("peer", &self.peer))
+        ask(&self.remote, &self.call(path))
+    }
+
+    /// The call that does something to the peer.
+    pub(super) fn call<'a>(&'a self, path: &'a str) -> Call<'a> {
+        Call::post(path).with("peer", &self.peer)
     }
 
     /// Prints for people, unless JSON was printed.

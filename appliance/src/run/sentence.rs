@@ -138,6 +138,9 @@ fn refused(event: &Event) -> String {
         Event::RouteRefused { prefix } => format!("route to {prefix} refused"),
         Event::WeakAlgorithm { suite } => format!("weak algorithm in use: {suite}"),
         Event::InvalidSpiHint { spi } => format!("says that it does not know SPI {spi:08x}"),
+        Event::UnknownSpiReported { spi } => {
+            format!("sends on SPI {spi:08x}, which is unknown here, and was told so")
+        }
         // Whatever `flight` will have more: as it is.
         other => format!("{other:?}"),
     }

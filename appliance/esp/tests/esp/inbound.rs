@@ -168,7 +168,7 @@ fn ecn_by_rfc_6040() {
                 let mut sa = inbound(&[HQ, "fd02::/16"], &[BRANCH, "fd01::/16"]);
                 let got = sa.open(&mut wire, outer_ecn, Instant::now());
                 let Some(expected) = expected else {
-                    assert_eq!(got, Err(DropReason::Malformed));
+                    assert_eq!(got, Err(DropReason::EcnCongestion));
                     continue;
                 };
                 let got = got.unwrap().inner;

@@ -25,13 +25,12 @@ impl IkeSa {
     ) {
         match self.answering.take() {
             Some(Answering::Auth { child, pending }) => {
-                let child = child.map(|c| {
-                    c.map(|offer| ChildOffer {
-                        local,
-                        remote,
-                        ..offer
-                    })
-                });
+                let granted = |offer| ChildOffer {
+                    local,
+                    remote,
+                    ..offer
+                };
+                let child = child.map(|c| c.map(granted).map_err(|e| (e, reason_of(e))));
                 self.answer_auth(env, child, &pending);
             }
             Some(Answering::Child(answer)) if answer.token.is_none() => {
@@ -60,11 +59,13 @@ impl IkeSa {
                 self.respond_error(env, ExchangeType::IkeAuth, error);
                 self.close(CloseCause::ConfigurationChanged);
             }
-            (Some(Answering::Auth { pending, .. }), ChildRefusal::Selectors(_)) => {
-                self.answer_auth(env, Some(Err(NotifyType::TsUnacceptable)), &pending);
+            (Some(Answering::Auth { pending, .. }), ChildRefusal::Selectors(reason)) => {
+                let refused = Err((NotifyType::TsUnacceptable, reason));
+                self.answer_auth(env, Some(refused), &pending);
             }
-            (Some(Answering::Child(answer)), _) if answer.token.is_none() => {
+            (Some(Answering::Child(answer)), refusal) if answer.token.is_none() => {
                 let error = NotifyType::TsUnacceptable;
+                self.refused(Role::Responder, refusal.reason());
                 self.respond_error(env, ExchangeType::CreateChildSa, error);
             }
             (other, _) => self.answering = other,
@@ -75,7 +76,7 @@ impl IkeSa {
     fn answer_auth(
         &mut self,
         env: &mut Env<'_>,
-        child: Option<Result<ChildOffer, NotifyType>>,
+        child: Option<Result<ChildOffer, (NotifyType, HandshakeFailure)>>,
         pending: &PendingAuth,
     ) {
         let signed = SignedOctets {
@@ -94,7 +95,10 @@ impl IkeSa {
         self.state = SaState::Established;
         match child {
             None => {}
-            Some(Err(error)) => payloads.push(Payload::Notify(Notify::error(error))),
+            Some(Err((error, reason))) => {
+                self.refused(Role::Responder, reason);
+                payloads.push(Payload::Notify(Notify::error(error)));
+            }
             Some(Ok(offer)) => {
                 let nonces = (pending.nonce_i.as_slice(), pending.nonce_r.as_slice());
                 match self.install_offer(env, &offer, None, nonces, Lineage::Initial) {
@@ -158,6 +162,15 @@ impl IkeSa {
             self.exchange,
             Some(Exchange::Child(_) | Exchange::DeleteChild(..) | Exchange::Disown)
         )
+    }
+}
+
+/// Why a Child SA is refused, for the record.
+pub(crate) fn reason_of(error: NotifyType) -> HandshakeFailure {
+    match error {
+        NotifyType::TsUnacceptable => HandshakeFailure::TsUnacceptable,
+        NotifyType::InvalidSyntax => HandshakeFailure::InvalidMessage,
+        _ => HandshakeFailure::NoProposalChosen,
     }
 }
 

@@ -1,6 +1,6 @@
 //! CREATE_CHILD_SA for a Child SA, asked for by the peer (RFC 7296 1.3.1, 1.3.3, 2.25.1).
 
-use super::answer_auth::answer_payloads;
+use super::answer_auth::{answer_payloads, reason_of};
 use super::child_offer::{self, ChildOffer};
 use super::child_response::ChildCollision;
 use super::{Answering, Exchange};
@@ -71,12 +71,7 @@ impl IkeSa {
         let offer = match offer {
             Ok(offer) => offer,
             Err(error) => {
-                let reason = if error == NotifyType::TsUnacceptable {
-                    HandshakeFailure::TsUnacceptable
-                } else {
-                    HandshakeFailure::NoProposalChosen
-                };
-                self.refused(Role::Responder, reason);
+                self.refused(Role::Responder, reason_of(error));
                 return Err(Notify::error(error));
             }
         };

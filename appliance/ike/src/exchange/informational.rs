@@ -5,7 +5,7 @@ use crate::child_sa::{ChildSa, ChildState, LINGER};
 use crate::ike_sa::{IkeSa, MAX_CHILDREN, SaState};
 use crate::io::{Env, Output, ProbeOutcome};
 use crate::message::Message;
-use crate::payload::{Delete, Payload};
+use crate::payload::{Delete, Notify, Payload};
 use crate::registry::{ExchangeType, NotifyType};
 use crate::window::{Outstanding, Schedule};
 use hawser_flight::{CloseCause, Event};
@@ -69,6 +69,17 @@ impl IkeSa {
     pub(crate) fn begin_disown(&mut self, env: &mut Env<'_>, spi_in: u32) {
         self.send_delete_child(env, spi_in);
         self.exchange = Some(Exchange::Disown);
+    }
+
+    /// The peer sends on a pair that we have not.
+    pub(crate) fn begin_report(&mut self, env: &mut Env<'_>, spi: u32) {
+        let notify = Notify::status(NotifyType::InvalidSpi, spi.to_be_bytes().to_vec());
+        let schedule = self.backoff();
+        let payloads = [Payload::Notify(notify)];
+        self.send_request(env, ExchangeType::Informational, &payloads, schedule);
+        self.exchange = Some(Exchange::ReportSpi);
+        self.out
+            .push_back(Output::Event(Event::UnknownSpiReported { spi }));
     }
 
     fn send_delete_child(&mut self, env: &mut Env<'_>, spi_in: u32) {

@@ -163,7 +163,7 @@ impl IkeSa {
             Some(Exchange::Child(x)) => self.child_response(env, x, &response, valid),
             Some(Exchange::RekeyIke(x)) => self.rekey_response(env, x, &response, valid),
             Some(Exchange::DeleteChild(spi_in, cause)) => self.child_deleted(spi_in, cause),
-            Some(Exchange::Disown) | None => {}
+            Some(Exchange::Disown | Exchange::ReportSpi) | None => {}
             Some(Exchange::DeleteIke(cause)) => self.close(cause),
             Some(Exchange::Probe { message_id }) => {
                 self.probe_answered(env, message_id, outstanding.as_ref());

@@ -36,6 +36,8 @@ pub enum Task {
     DeleteChild(u32, CloseCause),
     /// Tell the peer that the pair that it made for this SPI of ours does not exist here.
     Disown(u32),
+    /// Tell the peer that it sends ESP on a SPI that nobody here has (RFC 7296 1.5).
+    ReportSpi(u32),
     /// Rekey the IKE SA.
     RekeyIke,
     /// Delete the IKE SA.
@@ -63,6 +65,8 @@ pub(crate) enum Exchange {
     DeleteChild(u32, CloseCause),
     /// INFORMATIONAL that disowns a Child SA.
     Disown,
+    /// INFORMATIONAL that reports an unknown SPI.
+    ReportSpi,
     /// INFORMATIONAL that deletes the IKE SA.
     DeleteIke(CloseCause),
     /// INFORMATIONAL that asks whether the peer lives.
@@ -117,6 +121,7 @@ impl IkeSa {
             Task::RekeyChild(spi_in) if established => self.begin_child_rekey(env, spi_in),
             Task::DeleteChild(spi_in, cause) => self.begin_delete_child(env, spi_in, cause),
             Task::Disown(spi_in) => self.begin_disown(env, spi_in),
+            Task::ReportSpi(spi) => self.begin_report(env, spi),
             Task::RekeyIke if established => self.begin_ike_rekey(env),
             Task::DeleteIke(cause) => self.send_delete_ike(env, cause),
             // It is there already, or the SA is being replaced or deleted: its successor does what

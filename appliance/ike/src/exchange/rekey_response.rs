@@ -22,7 +22,8 @@ pub(crate) struct RekeyExchange {
     private: Option<KePrivate>,
     /// Names the key exchange that is under way.
     pub token: Option<Token>,
-    spi_i: u64,
+    /// Our SPI of the new IKE SA.
+    pub spi_i: u64,
     nonce: Vec<u8>,
     answer: Option<RekeyResponse>,
     /// The peer has rekeyed the same IKE SA meanwhile.

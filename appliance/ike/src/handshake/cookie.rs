@@ -54,8 +54,17 @@ impl CookieJar {
         bake(self.version, &self.current, source, spi_i, nonce).to_vec()
     }
 
-    /// Whether `cookie` is one that was made here for this source, nonce and SPI.
-    pub fn check(&self, source: SocketAddr, spi_i: u64, nonce: &[u8], cookie: &[u8]) -> bool {
+    /// Whether `cookie` is one that was made here, not long ago, for this source, nonce and SPI.
+    pub fn check(
+        &mut self,
+        now: Instant,
+        rng: &mut dyn rand::CryptoRng,
+        source: SocketAddr,
+        spi_i: u64,
+        nonce: &[u8],
+        cookie: &[u8],
+    ) -> bool {
+        self.renew(now, rng);
         let secret = match cookie.first() {
             Some(v) if *v == self.version => &self.current,
             Some(v) if *v == self.version.wrapping_sub(1) => &self.previous,
@@ -70,7 +79,12 @@ impl CookieJar {
         if now < self.renew_at {
             return;
         }
-        self.previous = self.current;
+        // After a pause of two lifetimes the current secret is as old as a previous one may be.
+        if now < self.renew_at + SECRET_LIFETIME {
+            self.previous = self.current;
+        } else {
+            rng.fill_bytes(&mut self.previous);
+        }
         rng.fill_bytes(&mut self.current);
         self.version = self.version.wrapping_add(1);
         self.renew_at = now + SECRET_LIFETIME;
@@ -93,4 +107,29 @@ fn bake(
     let mut cookie = [version; COOKIE_LEN];
     cookie[1..].copy_from_slice(&mac.as_ref()[..COOKIE_LEN - 1]);
     cookie
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+
+    /// Whether a cookie is taken `age` after it was made, when nothing happens between.
+    fn taken_after(age: Duration) -> bool {
+        let (start, source) = (Instant::now(), "192.0.2.7:500".parse().unwrap());
+        let rng = &mut ChaCha20Rng::seed_from_u64(1);
+        let mut jar = CookieJar::new(start, rng);
+        let cookie = jar.make(start, rng, source, 7, b"nonce");
+        jar.check(start + age, rng, source, 7, b"nonce", &cookie)
+    }
+
+    #[test]
+    fn a_cookie_ages_also_while_none_is_made() {
+        assert!(taken_after(Duration::ZERO));
+        assert!(taken_after(SECRET_LIFETIME * 3 / 2));
+        assert!(!taken_after(SECRET_LIFETIME * 2));
+        assert!(!taken_after(SECRET_LIFETIME * 300));
+    }
 }

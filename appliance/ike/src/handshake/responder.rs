@@ -260,12 +260,17 @@ impl Responder {
                 return self.refuse(env, error.notify(), None, HandshakeFailure::InvalidMessage);
             }
         };
-        if rules::check(ExchangeType::IkeAuth, false, &payloads).is_err() {
+        let request = Message { header, payloads };
+        let claimed = request.id_i().map(ToString::to_string);
+        if request.auth().is_none() && claimed.is_some() {
+            // Without AUTH the initiator asks for EAP (RFC 7296 2.16).
+            let notify = Notify::error(NotifyType::AuthenticationFailed);
+            return self.refuse(env, notify, claimed, HandshakeFailure::EapNotSupported);
+        }
+        if rules::check(ExchangeType::IkeAuth, false, &request.payloads).is_err() {
             let notify = Notify::error(NotifyType::InvalidSyntax);
             return self.refuse(env, notify, None, HandshakeFailure::InvalidMessage);
         }
-        let request = Message { header, payloads };
-        let claimed = request.id_i().map(ToString::to_string);
         match self.verify(&path, &request, policy) {
             Some(candidate) => self.authenticated(env, path, &request, policy, candidate),
             None => {

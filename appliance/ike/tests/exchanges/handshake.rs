@@ -197,6 +197,30 @@ fn an_ike_auth_with_foreign_flags_is_ignored() {
     assert!(matches!(outcome, AuthOutcome::Authenticated(..)));
 }
 
+/// Without AUTH the initiator asks for EAP: it is told that this is no way, and so are we.
+#[test]
+fn eap_is_refused_by_name() {
+    let mut half = Handshake::new(&Settings::default(), 7);
+    let request = half.sent().remove(0);
+    let (mut responder, response) = half.respond(&request);
+    half.receive(response.clone()).unwrap();
+    let auth = half.sent();
+    let keys = Keys::of(&request, &response, &half.shared);
+    let mut message = open(&keys.responder, &auth[0]);
+    message.payloads.retain(|p| !matches!(p, Payload::Auth(_)));
+    let outcome = half.authenticate(&mut responder, &[seal(&keys.initiator, &message)]);
+    let AuthOutcome::Refused(answer, claimed, reason) = outcome else {
+        panic!("not refused");
+    };
+    assert_eq!(reason, HandshakeFailure::EapNotSupported);
+    assert_eq!(claimed.as_deref(), Some("branch"));
+    let answer = open(&keys.initiator, &answer[0]);
+    assert_eq!(
+        answer.error().unwrap().kind,
+        NotifyType::AuthenticationFailed
+    );
+}
+
 fn cookie(request: &[u8], cookie: &[u8]) -> Vec<u8> {
     let header = Header::parse(request).unwrap();
     init_notify(&header, Notify::status(NotifyType::Cookie, cookie.to_vec()))
