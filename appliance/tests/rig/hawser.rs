@@ -77,6 +77,16 @@ impl Hawser {
             .with_context(|| format!("`hawser {}` printed {text}", words.join(" ")))
     }
 
+    /// Writes every event from now on to `log`, a line each, until the gateway ends.
+    pub fn follow_events(&self, log: &Path) -> Result<Child> {
+        let file = fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;
+        let mut command = Command::new(BINARY);
+        command
+            .args(["events", "-f", "--json", "--socket"])
+            .arg(&self.socket);
+        command.stdout(file).spawn().context("following the events")
+    }
+
     /// How many SAs `hawser status` counts.
     pub fn count(&self) -> Result<SaCount> {
         let status = self.json(&["status"])?;

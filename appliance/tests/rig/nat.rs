@@ -1,5 +1,8 @@
 //! A NAT gateway between a branch and the Internet, with the ways in which real ones misbehave.
 
+use std::thread;
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::netns::Namespace;
@@ -27,22 +30,43 @@ impl Nat {
         self.ns.run("conntrack -F").map(drop)
     }
 
+    /// From now on the branch is seen from `outer`, one of the gateway's addresses. Needs [`Nat::masquerade`] before.
+    pub fn move_to(&self, outer: &str) -> Result<()> {
+        self.ns.nft(&format!(
+            "flush chain ip nat post\nadd rule ip nat post oifname wan snat to {outer} fully-random\n"
+        ))?;
+        self.rebind()
+    }
+
+    /// Nothing passes for `length`, and in that time the mappings expire: what arrives does not renew them.
+    pub fn outlive_mappings(&self, length: Duration) -> Result<()> {
+        self.ns.nft(
+            "table inet silence {
+                chain early { type filter hook prerouting priority raw; drop; }
+            }\n",
+        )?;
+        thread::sleep(length);
+        self.rebind()?;
+        self.ns.nft("delete table inet silence\n")
+    }
+
     /// Drops `percent` of the packets in each direction.
     pub fn loss(&self, percent: u32) -> Result<()> {
-        self.forward(&format!("numgen random mod 100 < {percent} drop"))
+        self.disturb(&format!("numgen random mod 100 < {percent} drop"))
     }
 
-    /// Ends the loss.
+    /// Ends what [`Nat::loss`] and [`Nat::disturb`] did.
     pub fn heal(&self) -> Result<()> {
-        self.forward("accept")
+        self.disturb("accept")
     }
 
-    fn forward(&self, verdict: &str) -> Result<()> {
+    /// Does `rules`, nftables rules separated by `;`, to what passes, in place of those before.
+    pub fn disturb(&self, rules: &str) -> Result<()> {
         self.ns.nft(&format!(
             "table inet fault {{}}
             delete table inet fault
             table inet fault {{
-                chain through {{ type filter hook forward priority 0; {verdict}; }}
+                chain through {{ type filter hook forward priority 0; {rules}; }}
             }}\n"
         ))
     }

@@ -1,10 +1,10 @@
 //! Pings, once and without a break, with every lost one counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,6 +21,7 @@ pub struct Ping {
     child: Child,
     log: PathBuf,
     route: String,
+    interval: Duration,
 }
 
 /// What became of a [`Ping`].
@@ -34,6 +35,15 @@ pub struct Report {
     pub lost: Vec<u64>,
     /// The sequence numbers that were answered more than once.
     pub duplicates: usize,
+}
+
+/// One echo request of a [`Ping`].
+#[derive(Clone, Copy, Debug)]
+pub struct Echo {
+    /// When it was sent.
+    pub sent: SystemTime,
+    /// Whether an answer came, however late.
+    pub answered: bool,
 }
 
 /// One echo request is answered within a second.
@@ -79,6 +89,7 @@ impl Ping {
         let mut command = ns.command("ping");
         command.args([
             "-n",
+            "-D",
             "-i",
             &interval.as_secs_f64().to_string(),
             "-I",
@@ -90,20 +101,38 @@ impl Ping {
             child,
             log,
             route: format!("{from} -> {to}"),
+            interval,
         })
     }
 
+    /// From where to where.
+    pub fn route(&self) -> &str {
+        &self.route
+    }
+
     /// Stops and counts.
-    pub fn stop(mut self) -> Result<Report> {
+    pub fn stop(self) -> Result<Report> {
+        let route = self.route.clone();
+        report(&route, &self.end()?)
+    }
+
+    /// Stops and lists every echo request.
+    pub fn stop_and_list(self) -> Result<Vec<Echo>> {
+        let (route, interval) = (self.route.clone(), self.interval);
+        let text = self.end()?;
+        let sent = report(&route, &text)?.sent;
+        list(&text, sent, interval).with_context(|| format!("ping {route} was never answered"))
+    }
+
+    /// Stops and returns what it printed.
+    fn end(mut self) -> Result<String> {
         let pid = i32::try_from(self.child.id())
             .ok()
             .and_then(Pid::from_raw)
             .context("ping's process id")?;
         kill_process(pid, Signal::INT).context("stopping ping")?;
         self.child.wait().context("waiting for ping")?;
-        let text = fs::read_to_string(&self.log)
-            .with_context(|| format!("reading {}", self.log.display()))?;
-        report(&self.route, &text)
+        fs::read_to_string(&self.log).with_context(|| format!("reading {}", self.log.display()))
     }
 }
 
@@ -166,4 +195,43 @@ fn report(route: &str, text: &str) -> Result<Report> {
         lost,
         duplicates,
     })
+}
+
+/// Every echo request up to number `sent`. When one that was not answered was sent follows from its nearest answered
+/// neighbour; `None` where there is none.
+fn list(text: &str, sent: u64, interval: Duration) -> Option<Vec<Echo>> {
+    let answered: BTreeMap<u64, SystemTime> = text.lines().filter_map(answer).collect();
+    let at = |sequence: u64| {
+        let before = answered.range(..=sequence).next_back();
+        let after = answered.range(sequence..).next();
+        let distance = |found: &(&u64, &SystemTime)| found.0.abs_diff(sequence);
+        let (near, time) = before.into_iter().chain(after).min_by_key(distance)?;
+        let steps = interval.mul_f64(near.abs_diff(sequence) as f64);
+        Some(if *near > sequence {
+            *time - steps
+        } else {
+            *time + steps
+        })
+    };
+    let echo = |sequence| {
+        Some(Echo {
+            sent: at(sequence)?,
+            answered: answered.contains_key(&sequence),
+        })
+    };
+    (1..=sent).map(echo).collect()
+}
+
+/// The number of an echo request and when it was sent, from a line such as
+/// `[1700000000.25] 64 bytes from 172.16.1.1: icmp_seq=7 ttl=64 time=0.5 ms`.
+fn answer(line: &str) -> Option<(u64, SystemTime)> {
+    let (stamp, rest) = line.strip_prefix('[')?.split_once(']')?;
+    let word = |name: &str| rest.split_once(name)?.1.split(' ').next();
+    let came = Duration::try_from_secs_f64(stamp.parse().ok()?).ok()?;
+    let took = word(" time=")?.parse::<f64>().ok()? / 1000.0;
+    let sent = came.checked_sub(Duration::try_from_secs_f64(took).ok()?)?;
+    Some((
+        word("icmp_seq=")?.parse().ok()?,
+        SystemTime::UNIX_EPOCH + sent,
+    ))
 }

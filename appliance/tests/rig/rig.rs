@@ -86,6 +86,18 @@ impl Rig {
         Ok(branch)
     }
 
+    /// A second outer address of the NAT of `branch`, for [`Nat::move_to`].
+    pub fn second_outer(&self, branch: &Branch) -> Result<String> {
+        let number = branch.number;
+        let address = format!("203.0.113.{number}");
+        branch.nat.ns.address("wan", &format!("{address}/32"))?;
+        self.inet.ip(&format!(
+            "route add {address} via 198.51.100.{}",
+            number * 4 + 2
+        ))?;
+        Ok(address)
+    }
+
     /// A directory of its own below the rig's; every `*.log` in it is printed when the scenario fails.
     pub fn dir(&self, name: &str) -> Result<PathBuf> {
         let path = self.dir.path().join(name);
@@ -148,6 +160,11 @@ impl Rig {
 }
 
 impl Branch {
+    /// The first outer address of the branch's NAT.
+    pub fn first_outer(&self) -> String {
+        format!("198.51.100.{}", self.number * 4 + 2)
+    }
+
     /// The router's address towards the branch's NAT.
     pub fn router(&self) -> String {
         format!("198.51.100.{}", self.number * 4 + 1)

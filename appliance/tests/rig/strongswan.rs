@@ -163,6 +163,13 @@ impl StrongSwan {
         kill_process(pid, signal).with_context(|| format!("sending {signal:?} to charon"))
     }
 
+    /// Kills charon without a word.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill().context("killing charon")?;
+        self.child.wait().context("waiting for charon")?;
+        Ok(())
+    }
+
     /// Asks charon to end (it deletes its SAs) and waits for it.
     pub fn stop(&mut self) -> Result<()> {
         self.signal(Signal::TERM)?;

@@ -1,6 +1,7 @@
 //! One file per behaviour.
 
 mod case;
+mod chaos;
 mod collision;
 mod cookie;
 mod fragmentation;
@@ -60,6 +61,7 @@ type Rekey = fn(&Headquarters, &StrongSwan) -> Result<()>;
 pub fn all() -> Vec<Scenario> {
     let files = [
         case::scenarios(),
+        chaos::scenarios(),
         collision::scenarios(),
         cookie::scenarios(),
         fragmentation::scenarios(),
