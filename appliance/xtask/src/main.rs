@@ -1,5 +1,6 @@
 //! Repository chores: `cargo xtask test` is the one test command, for people and for CI.
 
+mod chaos;
 mod packages;
 mod step;
 
@@ -13,15 +14,18 @@ use crate::step::{cargo, step};
 
 const USAGE: &str = "usage: cargo xtask test [ARGUMENTS OF THE TEST RUNNER]
        cargo xtask packages
+       cargo xtask chaos [--seeds N|A-B] [--identity shared|distinct] [--minutes M] [--at-once N]
 
 test      installs what the rig needs (as root, on Debian), then checks the format, runs clippy, rustdoc and every test
-packages  only installs what the rig needs";
+packages  only installs what the rig needs
+chaos     runs seeds of the chaos scenario (10 by default) and prints a table; RIG_HEADQUARTERS=strongswan for comparison";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let outcome = match arguments.split_first() {
         Some((verb, rest)) if verb == "test" => test(rest),
         Some((verb, [])) if verb == "packages" => packages::install(),
+        Some((verb, rest)) if verb == "chaos" => chaos::run(rest),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -126,7 +126,7 @@ fn chaos(rig: &Rig, seed: u64, identity: Identity) -> Result<()> {
 fn report(rig: &Rig, seed: u64, identity: Identity, score: &Score) -> Result<()> {
     let (stuck, answered) = (score.stuck(), score.answered());
     let line = format!(
-        "chaos: {identity:?} seed {seed}: {stuck} of {} stuck, {answered:.2} % answered",
+        "chaos: {identity:?} seed {seed:2}: {stuck} of {} stuck, {answered:.2} % answered",
         score.0.len()
     );
     println!("{line}\n{score}");
