@@ -41,6 +41,17 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hawser-shard",
         ],
     ),
+    (
+        "hawser-sim",
+        &[
+            "hawser-crypto",
+            "hawser-esp",
+            "hawser-flight",
+            "hawser-ike",
+            "hawser-policy",
+            "hawser-shard",
+        ],
+    ),
     ("hawser-config", &["hawser-crypto", "hawser-policy"]),
     ("hawser-plugin", &["hawser-flight", "hawser-policy"]),
     (

@@ -62,6 +62,7 @@ pub struct Initiator {
     private: Option<KePrivate>,
     cookie: Option<Vec<u8>>,
     restarts: u8,
+    initial_contact: bool,
     init_request: Vec<u8>,
     outstanding: Option<Outstanding>,
     token: Token,
@@ -147,6 +148,7 @@ impl Initiator {
             private: None,
             cookie: None,
             restarts: 0,
+            initial_contact: false,
             init_request: Vec::new(),
             outstanding: None,
             token,
@@ -154,6 +156,12 @@ impl Initiator {
             created: env.now,
             out,
         })
+    }
+
+    /// Says INITIAL_CONTACT (RFC 7296 2.4): we have no other IKE SA with the peer. A gateway never
+    /// does, for a peer drops by it what it may still need; branches do.
+    pub fn say_initial_contact(&mut self) {
+        self.initial_contact = true;
     }
 
     /// The next output, in order.
@@ -456,6 +464,10 @@ impl Initiator {
                 data,
             }),
         ];
+        if self.initial_contact {
+            let notify = Notify::status(NotifyType::InitialContact, Vec::new());
+            payloads.push(Payload::Notify(notify));
+        }
         if let Some(child) = self.template.children.first() {
             payloads.extend([
                 Payload::Sa(esp_proposals_to_sa(&child.proposals, spi_in, false)),

@@ -1,0 +1,235 @@
+//! The IKE SAs of a branch, and the timers that its habits hang on them.
+
+use super::{Branch, RESTART_WAIT, env, worked};
+use crate::habits::{Kind, OVER_TIME, Reauthentication, Return};
+use hawser_flight::CloseCause;
+use hawser_ike::IkeSa;
+use hawser_ike::ike_sa::SaState;
+use hawser_ike::io::{Inheritance, Output};
+use std::time::{Duration, Instant};
+
+/// An IKE SA with strongSwan's timers: jobs beside it, that know it only by its name.
+pub(super) struct Held {
+    pub(super) sa: IkeSa,
+    reauthenticate_at: Option<Instant>,
+    delete_at: Option<Instant>,
+    /// It is being replaced by another authentication.
+    replaced: bool,
+    /// Break before make: the next is made when it is gone.
+    followed: bool,
+    probed: Instant,
+}
+
+impl Held {
+    pub(super) fn is_usable(&self) -> bool {
+        self.sa.state() == SaState::Established && !self.replaced
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let own = self.sa.next_timeout().map(|(at, _)| at);
+        own.into_iter()
+            .chain(self.reauthenticate_at)
+            .chain(self.delete_at)
+            .min()
+    }
+}
+
+impl Branch {
+    pub(super) fn hold(&mut self, now: Instant, sa: IkeSa) {
+        let age = self.plan.habits.reauthentication.map(|(_, age)| age);
+        let jitter = |age: Duration, branch: &mut Self| {
+            age.mul_f64(0.9) + branch.env(now).up_to(age.mul_f64(0.1))
+        };
+        let reauthenticate_at = age.map(|age| now + jitter(age, self));
+        self.sas.push(Held {
+            sa,
+            reauthenticate_at,
+            delete_at: None,
+            replaced: false,
+            followed: false,
+            probed: now,
+        });
+    }
+
+    /// The older ones are deleted at `at`: another has come from the same peer.
+    pub(super) fn supersede(&mut self, at: Instant) {
+        for held in &mut self.sas {
+            held.delete_at = Some(held.delete_at.map_or(at, |due| due.min(at)));
+            held.reauthenticate_at = None;
+        }
+    }
+
+    /// Make before break: the new one is there.
+    pub(super) fn delete_reauthenticated(&mut self, now: Instant) {
+        for held in self.sas.iter_mut().filter(|h| h.replaced) {
+            held.sa.delete(&mut env!(self, now), CloseCause::Superseded);
+        }
+    }
+
+    pub(super) fn sas_timeout(&mut self, now: Instant) {
+        for at in 0..self.sas.len() {
+            let held = &mut self.sas[at];
+            if held.sa.next_timeout().is_some_and(|(due, _)| due <= now) {
+                held.sa.timeout(&mut env!(self, now));
+            }
+            if held.delete_at.is_some_and(|due| due <= now) {
+                held.delete_at = None;
+                held.sa.delete(&mut env!(self, now), CloseCause::Expired);
+            }
+            if held.reauthenticate_at.is_some_and(|due| due <= now) {
+                held.reauthenticate_at = None;
+                self.reauthenticate(now, at);
+            }
+        }
+    }
+
+    fn reauthenticate(&mut self, now: Instant, at: usize) {
+        let held = &mut self.sas[at];
+        if held.sa.state() != SaState::Established {
+            // "unable to reauthenticate in REKEYED state"
+            return;
+        }
+        held.replaced = true;
+        match self.plan.habits.reauthentication {
+            Some((Reauthentication::BreakBeforeMake, _)) => {
+                held.followed = true;
+                held.sa.delete(&mut env!(self, now), CloseCause::Superseded);
+                self.log("reauthenticates: breaks");
+            }
+            Some((Reauthentication::MakeBeforeBreak, _)) => {
+                held.delete_at = Some(now + 2 * OVER_TIME);
+                self.log("reauthenticates: makes");
+                self.begin(now);
+            }
+            None => {}
+        }
+    }
+
+    /// When it asks whether headquarters lives. ESP that comes puts it off.
+    pub(super) fn dpd_at(&self) -> Option<Instant> {
+        let delay = self.plan.habits.dpd?;
+        let idle = |h: &&Held| h.sa.state() == SaState::Established && !h.sa.is_waiting();
+        let held = self.sas.iter().rev().find(idle)?;
+        Some(self.heard.max(held.probed) + delay)
+    }
+
+    pub(super) fn dpd(&mut self, now: Instant) {
+        if self.dpd_at().is_none_or(|at| at > now) {
+            return;
+        }
+        let schedule = self.plan.habits.dpd_schedule;
+        let idle = |h: &&mut Held| h.sa.state() == SaState::Established && !h.sa.is_waiting();
+        if let Some(held) = self.sas.iter_mut().rev().find(idle) {
+            held.probed = now;
+            held.sa.probe(&mut env!(self, now), schedule);
+        }
+    }
+
+    /// Does what its IKE SAs want done.
+    pub(super) fn drive(&mut self, now: Instant) {
+        while let Some((spi, output)) = self.next_output() {
+            self.handle(now, spi, output);
+        }
+    }
+
+    fn next_output(&mut self) -> Option<(u64, Output)> {
+        let mut sas = self.sas.iter_mut().map(|h| &mut h.sa);
+        sas.find_map(|sa| sa.poll_output().map(|out| (sa.local_spi(), out)))
+    }
+
+    fn held(&mut self, spi: u64) -> Option<&mut Held> {
+        self.sas.iter_mut().find(|h| h.sa.local_spi() == spi)
+    }
+
+    fn handle(&mut self, now: Instant, spi: u64, output: Output) {
+        match output {
+            Output::Transmit { path, message } => self.transmit(&path, &message),
+            Output::Keepalive(path) => {
+                let keepalive = super::Doing::Send(path.local.port(), path.remote, vec![0xff]);
+                self.out.push(keepalive);
+            }
+            Output::Ask(token, work) => {
+                let answer = worked(&mut self.rng, work);
+                if let Some(held) = self.sas.iter_mut().find(|h| h.sa.local_spi() == spi) {
+                    held.sa.key_exchanged(&mut env!(self, now), token, answer);
+                }
+            }
+            Output::Authorize(request) => {
+                if let Some(held) = self.sas.iter_mut().find(|h| h.sa.local_spi() == spi) {
+                    let (local, remote) = (request.local, request.remote);
+                    held.sa.grant(&mut env!(self, now), local, remote);
+                }
+            }
+            Output::Authentic(_) => self.heard = now,
+            Output::InstallChild(install) => {
+                if let Some(path) = self.held(spi).map(|h| h.sa.path()) {
+                    self.pairs.install(&install, path);
+                }
+            }
+            Output::ActivateOutbound(spi_in) => self.pairs.activate(spi_in),
+            Output::RemoveChild { spi_in, linger, .. } => self.pairs.remove(now, spi_in, linger),
+            Output::Successor(successor) => self.succeed(now, spi, *successor),
+            Output::Inherit(inheritance) => self.inherit(now, inheritance),
+            Output::Closed(cause) => self.closed(now, spi, cause),
+            Output::Retransmitted { .. } | Output::Probed(_) | Output::Event(_) => {}
+        }
+    }
+
+    /// An IKE SA was rekeyed: in strongSwan the new one inherits the timers of the old.
+    fn succeed(&mut self, now: Instant, old: u64, successor: IkeSa) {
+        let inherited = self.held(old).and_then(|h| h.reauthenticate_at);
+        self.hold(now, successor);
+        let inherits = self.plan.habits.inherits_timers;
+        let Some(due) = inherited else {
+            return;
+        };
+        let Some(held) = self.sas.last_mut() else {
+            return;
+        };
+        if inherits && due <= now + Duration::from_secs(1) {
+            // "rescheduling reauthentication in 0s after rekeying, lifetime reduced to 120s"; the
+            // reauthentication is tried on the old SA, and fails there.
+            held.reauthenticate_at = None;
+            held.delete_at = Some(now + OVER_TIME);
+            self.log("rekeyed when its reauthentication was due: lifetime reduced to 120 s");
+        } else {
+            held.reauthenticate_at = Some(due);
+        }
+        if let Some(old) = self.held(old) {
+            (old.reauthenticate_at, old.delete_at) = (None, None);
+        }
+    }
+
+    fn inherit(&mut self, now: Instant, inheritance: Inheritance) {
+        let heir = inheritance.successor;
+        match self.sas.iter_mut().find(|h| h.sa.local_spi() == heir) {
+            Some(held) => held.sa.inherit(&mut env!(self, now), inheritance),
+            None => {
+                for child in inheritance.children {
+                    self.pairs.remove(now, child.spi_in, Duration::ZERO);
+                }
+            }
+        }
+    }
+
+    fn closed(&mut self, now: Instant, spi: u64, cause: CloseCause) {
+        let Some(at) = self.sas.iter().position(|h| h.sa.local_spi() == spi) else {
+            return;
+        };
+        let held = self.sas.remove(at);
+        self.log(format!("lost an IKE SA: {cause}"));
+        if held.followed {
+            return self.begin(now);
+        }
+        let alone = !self.sas.iter().any(Held::is_usable);
+        let restarts = self.plan.habits.returns == Return::Restart;
+        if alone && restarts && self.handshake.is_none() {
+            self.retry_at = Some(now + RESTART_WAIT);
+        }
+        if self.plan.habits.kind == Kind::Comware && cause == CloseCause::DpdTimeout {
+            // Everything of that peer goes.
+            self.sas.clear();
+            self.pairs.clear();
+        }
+    }
+}

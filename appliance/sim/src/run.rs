@@ -1,0 +1,39 @@
+//! One run from its plan to its verdict.
+
+use crate::plan::Plan;
+use crate::world::World;
+
+/// How a run went.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outcome {
+    /// What went wrong, with the second of the run.
+    pub failure: Option<String>,
+    /// Hash of everything that happened.
+    pub hash: u64,
+    /// Datagrams sent.
+    pub datagrams: u64,
+    /// Questions of headquarters' host in calm, and answers.
+    pub calm: (u64, u64),
+    /// The lines of the trace, where they were wanted.
+    pub lines: Vec<String>,
+}
+
+/// Runs a plan to its end or to the first failure.
+pub fn run(plan: &Plan, verbose: bool) -> Outcome {
+    let mut world = World::new(plan.clone(), verbose);
+    let end = world.start + plan.length();
+    world.run_until(end);
+    if world.failure.is_none() {
+        world.shut_down();
+    }
+    let calm = world.ledger.iter().fold((0, 0), |(asked, answered), l| {
+        (asked + u64::from(l.calm.0), answered + u64::from(l.calm.1))
+    });
+    Outcome {
+        failure: world.failure.take(),
+        hash: world.trace.hash(),
+        datagrams: world.trace.datagrams(),
+        calm,
+        lines: world.trace.lines().to_vec(),
+    }
+}
