@@ -5,6 +5,7 @@
 mod admin;
 mod cli;
 mod demo;
+mod plugins;
 mod run;
 
 use std::process::ExitCode;

@@ -94,6 +94,9 @@ pub enum StartError {
         /// Why not.
         reason: String,
     },
+    /// The host of plugins.
+    #[error("plugins cannot run here: {0}")]
+    Plugins(hawser_plugin::LoadError),
     /// No threads, descriptors or memory.
     #[error("the system has no room: {0} (`ulimit -n` and `ulimit -u` show the limits)")]
     System(#[from] io::Error),

@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::routes::RouteStatus;
 use crate::shard_thread::Shared;
 use crate::udp::Bound;
+use hawser_plugin::Plugins;
 use hawser_policy::Policy;
 use hawser_shard::counters::Counters;
 use hawser_shard::io::{Command, CommandId, DeviceId, Reply, ShardId};
@@ -53,6 +54,7 @@ pub(crate) struct Parts {
     pub(crate) route_status: Arc<RouteStatus>,
     pub(crate) ends: Ends,
     pub(crate) workers: Vec<JoinHandle<()>>,
+    pub(crate) plugins: Option<Arc<Plugins>>,
     pub(crate) runtime: Background,
     pub(crate) routes: Option<RouteTask>,
 }
@@ -78,6 +80,7 @@ struct Running {
     /// Held while the engine is shut down.
     closing: tokio::sync::Mutex<()>,
     workers: Mutex<Vec<JoinHandle<()>>>,
+    plugins: Option<Arc<Plugins>>,
 }
 
 /// Nothing panics under these locks.
@@ -100,6 +103,7 @@ impl EngineHandle {
             outside: Mutex::new(Some((parts.runtime, parts.routes))),
             closing: tokio::sync::Mutex::new(()),
             workers: Mutex::new(parts.workers),
+            plugins: parts.plugins,
         }))
     }
 
@@ -116,6 +120,12 @@ impl EngineHandle {
     /// The policy in force, with the ports that were bound and its revision.
     pub fn policy(&self) -> Arc<Policy> {
         Arc::clone(&lock(&self.0.policy))
+    }
+
+    /// The plugins, where there may be any ([`crate::EngineOptions::plugins`]). What is loaded,
+    /// rolled back or unloaded there decides from then on.
+    pub fn plugins(&self) -> Option<Arc<Plugins>> {
+        self.0.plugins.clone()
     }
 
     /// Number of shards.

@@ -29,6 +29,7 @@ mod metrics;
 mod netns;
 mod options;
 mod outbox;
+mod plugins;
 mod poller;
 mod raw;
 mod routes;

@@ -12,6 +12,9 @@ pub struct EngineOptions {
     pub inner: InnerDevices,
     /// Key-exchange workers; `None`: one a core.
     pub workers: Option<usize>,
+    /// Plugins may be loaded, under these limits; `None`: the built-in rules decide. Its sink is
+    /// replaced: what happens to plugins comes out as events.
+    pub plugins: Option<hawser_plugin::Options>,
     /// Do not pin the shards' threads to cores (several engines on one machine, tests).
     pub unpinned: bool,
 }

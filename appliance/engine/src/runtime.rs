@@ -9,6 +9,7 @@ use crate::events::EventBus;
 use crate::handle::{EngineHandle, Parts, RouteTask};
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
+use crate::plugins;
 use crate::options::{EngineOptions, InnerDevices, Routing};
 use crate::routes::{RouteStatus, Routes};
 use crate::shard_thread::{self, Own, Shared};
@@ -61,6 +62,11 @@ impl Engine {
             .into();
         let queues = Arc::new(Queues::new(Arc::clone(&mailboxes)));
         let events = EventBus::new();
+        let plugins = options
+            .plugins
+            .map(|options| plugins::open(options, &events))
+            .transpose()
+            .map_err(StartError::Plugins)?;
         let workers = workers::start(&queues, options.workers.unwrap_or_else(cores))?;
         // From here on workers wait: an error ends them.
         let outside = Outside::start(&policy, routing, &events).inspect_err(|_| queues.stop())?;
@@ -81,6 +87,7 @@ impl Engine {
             route_status: outside.status,
             ends: ends.clone(),
             workers,
+            plugins,
             runtime: outside.runtime,
             routes: outside.routes,
         });

@@ -225,4 +225,39 @@ pub enum Event {
         /// Its revision, counted from 1 in this run.
         revision: u64,
     },
+    /// A plugin decided about a peer. What only waits is counted, not recorded.
+    PluginDecided {
+        /// Its hook.
+        hook: &'static str,
+        /// Its name.
+        plugin: Arc<str>,
+        /// Its version.
+        version: Arc<str>,
+        /// Its generation in this run.
+        generation: u64,
+        /// What it decided, and its reason.
+        decision: String,
+    },
+    /// A plugin was asked about a peer and did not decide: the fallback of the hook did.
+    PluginUndecided {
+        /// The hook.
+        hook: &'static str,
+        /// What happened in place of a decision: `refused`, `allowed` or `template`.
+        fallback: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Something happened to a plugin.
+    PluginChanged {
+        /// `loaded`, `rolled_back`, `unloaded`, `load_failed`, `fault` or `disabled`.
+        change: &'static str,
+        /// Its hook.
+        hook: &'static str,
+        /// Where it decides.
+        scope: String,
+        /// Name, version and generation, where they are known.
+        plugin: String,
+        /// More about it.
+        detail: String,
+    },
 }

@@ -3,6 +3,7 @@
 //! A reader ignores what it does not know: adding a field keeps the version.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Version of every document here.
@@ -183,6 +184,69 @@ pub(crate) struct Applied {
     pub(crate) revision: u64,
     /// What the reader of the configuration has to say.
     pub(crate) notes: Vec<String>,
+}
+
+/// A plugin where it decides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PluginRow {
+    /// `dpd-policy`, `peer-authorization` or `log-format`.
+    pub(crate) hook: String,
+    /// Where: everywhere, a tenant, a template.
+    pub(crate) place: String,
+    /// Its own name.
+    pub(crate) name: String,
+    /// Its own version.
+    pub(crate) version: String,
+    /// What it says about itself.
+    pub(crate) summary: String,
+    /// The generation that decides.
+    pub(crate) generation: u64,
+    /// What a rollback would bring back.
+    pub(crate) previous: Option<String>,
+    /// Why the fallback decides in its place.
+    pub(crate) disabled: Option<String>,
+    /// The version of `hawser:plugin` that it was built against.
+    pub(crate) package_version: String,
+    /// Of its file.
+    pub(crate) sha256: String,
+    /// Calls; a call may be a batch.
+    pub(crate) calls: u64,
+    /// Decisions, verdicts or formatted events.
+    pub(crate) answers: u64,
+    /// The same by outcome.
+    pub(crate) outcomes: BTreeMap<String, u64>,
+    /// Faults by code.
+    pub(crate) faults: BTreeMap<String, u64>,
+    /// Time in all calls.
+    pub(crate) busy_us: u64,
+    /// The longest call.
+    pub(crate) longest_us: u64,
+    /// Instances made.
+    pub(crate) instances: u64,
+    /// The most memory that an instance had, in octets.
+    pub(crate) memory: u64,
+    /// Its own counters.
+    pub(crate) counters: BTreeMap<String, u64>,
+}
+
+/// `hawser plugin list`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PluginReport {
+    /// [`VERSION`].
+    pub(crate) version: u8,
+    /// By hook, then in the order in which they were loaded.
+    pub(crate) plugins: Vec<PluginRow>,
+}
+
+/// `hawser plugin load` and `rollback`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PluginDone {
+    /// [`VERSION`].
+    pub(crate) version: u8,
+    /// What decides now: name, version and generation.
+    pub(crate) plugin: String,
+    /// Hook and scope.
+    pub(crate) place: String,
 }
 
 /// One line of `hawser events`: a record of `flight` with its time and a sentence.

@@ -6,6 +6,7 @@ mod answer;
 pub(crate) mod api;
 mod events;
 mod peers;
+mod plugins;
 mod resolve;
 mod service;
 mod socket;

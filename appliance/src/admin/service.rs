@@ -2,7 +2,7 @@
 
 use super::events::{self, EventLog};
 use super::socket::{AdminSocket, SocketFile};
-use super::{Admin, answer, peers, status};
+use super::{Admin, answer, peers, plugins, status};
 use crate::run::Reloader;
 use axum::Router;
 use axum::routing::{get, post};
@@ -71,5 +71,8 @@ fn router(admin: Admin) -> Router {
         .route("/v1/peer/ping", post(peers::ping))
         .route("/v1/events", get(events::stream))
         .route("/v1/config/apply", post(answer::apply))
+        .route("/v1/plugins", get(plugins::list))
+        .route("/v1/plugins/load", post(plugins::load))
+        .route("/v1/plugins/rollback", post(plugins::rollback))
         .with_state(admin)
 }

@@ -8,6 +8,7 @@ mod events;
 mod exit;
 mod peer;
 mod ping;
+mod plugin;
 mod rekey;
 mod reset;
 mod run;
@@ -50,6 +51,11 @@ enum Verb {
     /// Check, convert and apply configurations.
     #[command(subcommand)]
     Config(config::Config),
+    /// See, swap and roll back the plugins that decide.
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
+    #[command(hide = true)]
+    PluginCompile(plugin::Compile),
     /// A gateway and fifty branches behind NATs on this machine, without root.
     Demo(demo::Demo),
     /// Whether this machine has what a gateway needs.
@@ -87,6 +93,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Ping(verb) => verb.perform(),
         Verb::Events(verb) => verb.perform(),
         Verb::Config(verb) => verb.perform(),
+        Verb::Plugin(verb) => verb.perform(),
+        Verb::PluginCompile(verb) => return verb.perform(),
         Verb::Demo(verb) => verb.perform(),
         Verb::Doctor(verb) => verb.perform(),
     })

@@ -67,16 +67,25 @@ fn level(event: &Event) -> Level {
         | Event::SelectorConflict { .. }
         | Event::RouteRefused { .. }
         | Event::ProbeFailed { .. }
+        | Event::PluginUndecided { .. }
         | Event::WeakAlgorithm { .. } => Level::WARN,
+        Event::PluginChanged { change, .. } if is_trouble(change) => Level::WARN,
         Event::PeerUp
         | Event::IkeSaEstablished { .. }
         | Event::IkeSaClosed { .. }
         | Event::EndpointMoved { .. }
         | Event::MessageRefused { .. }
         | Event::OperatorAction { .. }
+        | Event::PluginDecided { .. }
+        | Event::PluginChanged { .. }
         | Event::ConfigApplied { .. } => Level::INFO,
         _ => Level::DEBUG,
     }
+}
+
+/// Whether what happened to a plugin leaves its fallback to decide.
+fn is_trouble(change: &str) -> bool {
+    matches!(change, "load_failed" | "fault" | "disabled")
 }
 
 /// The rates of both kinds of events.

@@ -35,7 +35,11 @@ async fn gateway(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
     let (policy, notes) = load_file(&file)?;
     notes.log();
     let socket = AdminSocket::bind(socket).await?;
-    let engine = Engine::start(Arc::new(policy), EngineOptions::default())
+    let options = EngineOptions {
+        plugins: Some(crate::plugins::options()),
+        ..EngineOptions::default()
+    };
+    let engine = Engine::start(Arc::new(policy), options)
         .context("the gateway cannot start")?;
     let log = tokio::spawn(log::follow(engine.subscribe_events()));
     let reloader = Arc::new(Reloader::new(file));

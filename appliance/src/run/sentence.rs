@@ -141,6 +141,39 @@ fn refused(event: &Event) -> String {
         Event::UnknownSpiReported { spi } => {
             format!("sends on SPI {spi:08x}, which is unknown here, and was told so")
         }
+        event => plugin(event),
+    }
+}
+
+/// Events about plugins.
+fn plugin(event: &Event) -> String {
+    match event {
+        Event::PluginDecided {
+            hook,
+            plugin,
+            version,
+            generation,
+            decision,
+        } => format!("{hook}: {plugin} {version} (generation {generation}) decided: {decision}"),
+        Event::PluginUndecided {
+            hook,
+            fallback,
+            reason,
+        } => format!("{hook}: undecided ({reason}); fallback: {fallback}"),
+        Event::PluginChanged {
+            change,
+            hook,
+            scope,
+            plugin,
+            detail,
+        } => {
+            let change = change.replace('_', " ");
+            let mut text = format!("plugin of {hook} {scope} {change}: {plugin}");
+            if !detail.is_empty() {
+                text.push_str(&format!("; {detail}"));
+            }
+            text
+        }
         // Whatever `flight` will have more: as it is.
         other => format!("{other:?}"),
     }

@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hawser-esp",
             "hawser-flight",
             "hawser-ike",
+            "hawser-plugin",
             "hawser-policy",
             "hawser-shard",
         ],

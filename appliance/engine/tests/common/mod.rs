@@ -46,6 +46,7 @@ impl Site {
             inner: InnerDevices::Fds(fds),
             workers: Some(1),
             unpinned: true,
+            ..EngineOptions::default()
         };
         Ok(Self {
             engine: Engine::start(Arc::new(policy), options)?,

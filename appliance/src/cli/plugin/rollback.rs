@@ -1,0 +1,32 @@
+//! `hawser plugin rollback --for HOOK`.
+
+use super::scope::Place;
+use crate::admin::api::PluginDone;
+use crate::cli::client::{Call, ask, print};
+use crate::cli::{Health, Remote};
+use clap::Args;
+
+/// Lets the generation before decide again.
+#[derive(Debug, Args)]
+pub(super) struct Rollback {
+    /// Which plugin, where several decide in a chain.
+    name: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Rollback {
+    pub(super) fn perform(self) -> anyhow::Result<Health> {
+        let mut call = self.place.on(Call::post("/v1/plugins/rollback"));
+        if let Some(name) = &self.name {
+            call = call.with("name", name);
+        }
+        let done: PluginDone = ask(&self.remote, &call)?;
+        if !self.remote.json {
+            print(&format!("{} decides {} again\n", done.plugin, done.place))?;
+        }
+        Ok(Health::Healthy)
+    }
+}
