@@ -106,7 +106,9 @@ fn place(info: &PluginInfo) -> String {
 fn row(info: &PluginInfo) -> PluginRow {
     let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let owned = |counts: &std::collections::BTreeMap<&'static str, u64>| {
-        let pairs = counts.iter().map(|(name, count)| ((*name).to_owned(), *count));
+        let pairs = counts
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count));
         pairs.collect()
     };
     PluginRow {

@@ -39,8 +39,7 @@ async fn gateway(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
         plugins: Some(crate::plugins::options()),
         ..EngineOptions::default()
     };
-    let engine = Engine::start(Arc::new(policy), options)
-        .context("the gateway cannot start")?;
+    let engine = Engine::start(Arc::new(policy), options).context("the gateway cannot start")?;
     let log = tokio::spawn(log::follow(engine.subscribe_events()));
     let reloader = Arc::new(Reloader::new(file));
     let admin = socket.serve(&engine, Arc::clone(&reloader));

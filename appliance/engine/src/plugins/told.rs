@@ -15,7 +15,13 @@ pub(super) fn tell(events: &EventBus, event: PluginEvent) {
             previous,
         } => {
             let before = previous.map(|previous| format!("in place of {previous}"));
-            changed("loaded", hook, &scope, Some(&origin), before.unwrap_or_default())
+            changed(
+                "loaded",
+                hook,
+                &scope,
+                Some(&origin),
+                before.unwrap_or_default(),
+            )
         }
         PluginEvent::RolledBack {
             hook,
