@@ -8,13 +8,13 @@ use clap::Args;
 
 /// Shows the plugins that decide.
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(in crate::cli) struct List {
     #[command(flatten)]
     remote: Remote,
 }
 
 impl List {
-    pub(super) fn perform(&self) -> anyhow::Result<Health> {
+    pub(in crate::cli) fn perform(&self) -> anyhow::Result<Health> {
         let report: PluginReport = ask(&self.remote, &Call::get("/v1/plugins"))?;
         if !self.remote.json {
             print(&text(&report.plugins))?;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Loads a plugin, or swaps the one that decides there.
 #[derive(Debug, Args)]
-pub(super) struct Load {
+pub(in crate::cli) struct Load {
     /// A component's file, or the name of a plugin that ships, such as dpd-case.
     plugin: String,
     #[command(flatten)]
@@ -22,7 +22,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn perform(self) -> anyhow::Result<Health> {
+    pub(in crate::cli) fn perform(self) -> anyhow::Result<Health> {
         // The gateway has a working directory of its own.
         let plugin = if crate::plugins::is_shipped(&self.plugin) {
             self.plugin

@@ -8,7 +8,7 @@ use clap::Args;
 
 /// Lets the generation before decide again.
 #[derive(Debug, Args)]
-pub(super) struct Rollback {
+pub(in crate::cli) struct Rollback {
     /// Which plugin, where several decide in a chain.
     name: Option<String>,
     #[command(flatten)]
@@ -18,7 +18,7 @@ pub(super) struct Rollback {
 }
 
 impl Rollback {
-    pub(super) fn perform(self) -> anyhow::Result<Health> {
+    pub(in crate::cli) fn perform(self) -> anyhow::Result<Health> {
         let mut call = self.place.on(Call::post("/v1/plugins/rollback"));
         if let Some(name) = &self.name {
             call = call.with("name", name);
