@@ -23,8 +23,18 @@ pub const MAX_CHILDREN: usize = 64;
 /// retransmits its request (strongSwan: 165 s), for until our answer arrives it uses the old SA.
 pub const REPLACED_WAIT: Duration = Duration::from_secs(180);
 
+/// The same, once the peer has shown that it has the new SA: it is late already.
+pub const OVERDUE_WAIT: Duration = Duration::from_secs(5);
+
 /// How long the loser of a simultaneous rekey waits, once that is decided, for its maker's DELETE.
-pub const LOSER_WAIT: Duration = Duration::from_secs(30);
+pub const LOSER_WAIT: Duration = Duration::from_secs(5);
+
+/// How often the peer is asked to let go of an SA that was its to delete, and that it may not even
+/// know: not long.
+const LET_GO: Schedule = Schedule::Fixed {
+    interval: Duration::from_secs(1),
+    retries: 4,
+};
 
 /// How long a task is put off after TEMPORARY_FAILURE (RFC 7296 2.25): this and up to as much again.
 pub const RETRY_WAIT: Duration = Duration::from_millis(1500);
@@ -353,6 +363,38 @@ impl IkeSa {
         if let Some(child) = self.children.iter_mut().find(waiting) {
             child.activate_at = None;
             self.out.push_back(Output::ActivateOutbound(spi_in));
+        }
+    }
+
+    /// The peer has sent something new on the SA that replaced this one: it has that, and was to
+    /// delete this one.
+    pub fn successor_seen(&mut self, now: Instant) {
+        if self.state == SaState::Rekeyed && self.outstanding.is_none() {
+            let overdue = now + OVERDUE_WAIT;
+            self.expire_at = self.expire_at.map(|at| at.min(overdue));
+        }
+    }
+
+    /// With a window of one, a request shows that the peer has the answer to the one before: it has
+    /// every pair, and every IKE SA, that we answered for.
+    pub(crate) fn answers_arrived(&mut self, now: Instant) {
+        let confirmed = self.children.iter().filter(|c| c.activate_at.is_some());
+        for spi_in in confirmed.map(|c| c.spi_in).collect::<Vec<_>>() {
+            self.inbound_seen(spi_in);
+        }
+        self.successor_seen(now);
+    }
+
+    /// How patiently the DELETE of the IKE SA is sent.
+    pub(crate) fn farewell(&self) -> Schedule {
+        let peers = |cause| match cause {
+            CloseCause::Rekeyed => true,
+            CloseCause::RekeyCollision => self.role == Role::Responder,
+            _ => false,
+        };
+        match self.state {
+            SaState::Deleting(cause) if peers(cause) => LET_GO,
+            _ => self.backoff(),
         }
     }
 

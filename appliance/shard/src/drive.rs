@@ -92,6 +92,7 @@ impl Shard {
             return;
         };
         peer.hear(now);
+        peer.successor_seen(now, spi);
         self.settle_contests(now, key, spi, path);
         if self.peers.get(key).is_some_and(|p| !p.is_replaced(spi)) {
             self.follow(now, key, spi, path);

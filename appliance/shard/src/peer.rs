@@ -7,7 +7,7 @@ use crate::io::{DeviceId, DirectoryRequest, Question, ShardId};
 use crate::liveness::{Ping, SILENT_AFTER};
 use crate::timers::TimerKey;
 use crate::view::PeerStatus;
-use hawser_flight::{CloseCause, Event, Path, PeerLabel};
+use hawser_flight::{CloseCause, Event, Lineage, Path, PeerLabel};
 use hawser_ike::IkeSa;
 use hawser_ike::ike_sa::SaState;
 use hawser_policy::{Identity, PeerTemplate, TenantId, TrafficSelector};
@@ -92,6 +92,15 @@ impl Peer {
     /// Something authentic came from it.
     pub(crate) fn hear(&mut self, now: Instant) {
         (self.heard, self.silent) = (now, false);
+    }
+
+    /// Something new came on an IKE SA: what it replaced by rekeying need not wait much longer.
+    pub(crate) fn successor_seen(&mut self, now: Instant, spi: u64) {
+        if let Some(Lineage::Rekey(old)) = self.find_ike_sa(spi).map(IkeSa::lineage)
+            && let Some(old) = self.ike_sa(old)
+        {
+            old.successor_seen(now);
+        }
     }
 
     /// Whether another move is allowed now; counts it.

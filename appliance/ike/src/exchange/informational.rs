@@ -117,7 +117,7 @@ impl IkeSa {
 
     pub(crate) fn send_delete_ike(&mut self, env: &mut Env<'_>, cause: CloseCause) {
         let delete = [Payload::Delete(Delete::Ike)];
-        let schedule = self.backoff();
+        let schedule = self.farewell();
         self.send_request(env, ExchangeType::Informational, &delete, schedule);
         self.exchange = Some(Exchange::DeleteIke(cause));
         self.out.push_back(Output::Event(Event::DeleteSent {

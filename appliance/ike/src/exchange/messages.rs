@@ -69,6 +69,7 @@ impl IkeSa {
             },
         };
         self.authentic(env, path);
+        self.answers_arrived(env.now);
         self.inbox.answering = Some(path);
         self.inbox.requests = crate::fragment::Reassembly::default();
         match parse_chain(first, &body) {

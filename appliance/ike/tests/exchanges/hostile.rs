@@ -515,6 +515,23 @@ fn an_unknown_exchange() {
     assert_eq!(pair.end(B).sa().state(), SaState::Established);
 }
 
+/// The answer to a rekey has arrived when the peer asks something else: the new pair is sent on
+/// before traffic, or the old one's DELETE, says so.
+#[test]
+fn the_next_request_confirms_a_new_pair() {
+    let mut pair = Pair::new(21);
+    let old = pair.end(B).child();
+    pair.rekey_child(A);
+    let rekey = pair.request(A, CreateChildSa);
+    let next = rekey.header().message_id + 1;
+    pair.arrive(rekey);
+    assert!(pair.end(B).sad[&old].active);
+    let probe = request(&pair, A, Informational, next, Vec::new());
+    pair.arrive(probe);
+    assert!(!pair.end(B).sad[&old].active);
+    assert_eq!(pair.end(B).sad.values().filter(|p| p.active).count(), 1);
+}
+
 #[test]
 fn probes_are_answered_and_measured() {
     let mut pair = Pair::new(17);

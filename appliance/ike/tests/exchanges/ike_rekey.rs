@@ -2,8 +2,9 @@
 
 use crate::pair::*;
 use hawser_flight::{CloseCause, Role};
-use hawser_ike::ike_sa::SaState;
+use hawser_ike::ike_sa::{OVERDUE_WAIT, SaState};
 use hawser_ike::registry::ExchangeType::{CreateChildSa, Informational};
+use hawser_ike::window::Schedule;
 use hawser_policy::Lifetimes;
 use std::time::Duration;
 
@@ -119,6 +120,34 @@ fn the_old_sa_is_dropped_without_its_delete() {
     // A gives its DELETE up after 71 s; B asks for the end of the old SA and is not answered.
     pair.wait_cut_off(Duration::from_secs(400));
     pair.agree_on(1);
+}
+
+/// The one who rekeyed uses the new SA and does not delete the old one: then we do, in seconds.
+#[test]
+fn an_old_sa_whose_delete_is_overdue_goes_soon() {
+    for known in [true, false] {
+        let mut pair = Pair::new(7);
+        pair.rekey_ike(A);
+        let request = pair.request(A, CreateChildSa);
+        pair.arrive(request);
+        let answer = pair.sent(B);
+        pair.arrive(answer);
+        drop(pair.request(A, Informational));
+        pair.on(A, |sa, env| {
+            let (interval, retries) = (Duration::from_secs(1), 1);
+            sa.probe(env, Schedule::Fixed { interval, retries });
+        });
+        let probe = pair.request(A, Informational);
+        pair.arrive(probe);
+        assert_eq!(pair.end(B).sas.len(), 2);
+        if known {
+            pair.wait(OVERDUE_WAIT);
+        } else {
+            // The peer has forgotten it.
+            pair.wait_cut_off(OVERDUE_WAIT + Duration::from_secs(5));
+        }
+        assert_eq!(pair.end(B).sas.len(), 1, "{known}");
+    }
 }
 
 #[test]

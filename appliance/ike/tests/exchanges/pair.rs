@@ -649,7 +649,15 @@ impl Pair {
                 let sa = end.sas.iter_mut().find(|sa| sa.local_spi() == spi).unwrap();
                 sa.grant(&mut env!(now, end), asked.local, asked.remote);
             }
-            Output::Authentic(_) => end.authentic += 1,
+            Output::Authentic(_) => {
+                end.authentic += 1;
+                let lineage = end.sas.iter().find(|sa| sa.local_spi() == spi);
+                if let Some(Lineage::Rekey(old)) = lineage.map(IkeSa::lineage)
+                    && let Some(old) = end.sas.iter_mut().find(|sa| sa.local_spi() == old)
+                {
+                    old.successor_seen(now);
+                }
+            }
             Output::InstallChild(install) => end.install(install),
             Output::ActivateOutbound(spi_in) => end.activate(spi_in),
             Output::RemoveChild { spi_in, cause, .. } => end.remove(spi_in, cause),
