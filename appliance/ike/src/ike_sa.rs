@@ -129,6 +129,8 @@ pub struct IkeSa {
     pub(crate) inbox: Inbox,
     pub(crate) answering: Option<Answering>,
     pub(crate) children: Vec<ChildSa>,
+    /// Another IKE SA has taken its place.
+    pub(crate) stands_down: bool,
     /// SPIs of the peer that it deleted before we knew them.
     pub(crate) early_deletes: Vec<u32>,
     /// Alive as long as the collision that made this provisional SA is undecided.
@@ -174,6 +176,7 @@ impl IkeSa {
             inbox: Inbox::default(),
             answering: None,
             children: Vec::new(),
+            stands_down: false,
             early_deletes: Vec::new(),
             undecided: Weak::new(),
             next_token: 0,
@@ -271,6 +274,22 @@ impl IkeSa {
     /// When its hard lifetime ends.
     pub fn expires_at(&self) -> Option<Instant> {
         self.expire_at
+    }
+
+    /// When we rekey it, unless the peer is faster.
+    pub fn rekey_at(&self) -> Option<Instant> {
+        self.rekey_at
+    }
+
+    /// We rekey it then, if we were to rekey it at all.
+    pub fn rekey_ike_at(&mut self, at: Instant) {
+        self.rekey_at = self.rekey_at.map(|_| at);
+    }
+
+    /// Whether another IKE SA has taken its place and it only waits for its end: then it rekeys
+    /// nothing.
+    pub fn stand_down(&mut self, stands_down: bool) {
+        self.stands_down = stands_down;
     }
 
     /// When the last authentic IKE message came.

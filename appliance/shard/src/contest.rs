@@ -60,7 +60,17 @@ impl Peer {
     pub(crate) fn forget_ike_sa(&mut self, spi: u64) {
         self.contests.retain(|c| c.older != spi && c.newer != spi);
         // Without its successor the older one stays.
-        self.retiring.retain(|r| r.spi != spi && r.successor != spi);
+        let (over, later) = self
+            .retiring
+            .drain(..)
+            .partition(|r| r.spi == spi || r.successor == spi);
+        self.retiring = later;
+        let over: Vec<Retiring> = over;
+        for retiring in over {
+            if let Some(sa) = self.ike_sa(retiring.spi) {
+                sa.stand_down(false);
+            }
+        }
     }
 
     /// Whether an IKE SA has been replaced: what comes on it is no news of where the peer is.
@@ -72,6 +82,9 @@ impl Peer {
     }
 
     fn retire(&mut self, at: Instant, spi: u64, successor: u64) {
+        if let Some(sa) = self.ike_sa(spi) {
+            sa.stand_down(true);
+        }
         self.retiring.retain(|r| r.spi != spi);
         self.retiring.push(Retiring { at, spi, successor });
     }

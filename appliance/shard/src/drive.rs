@@ -4,7 +4,7 @@ use crate::Shard;
 use crate::asks::Asker;
 use crate::io::{DirectoryRequest, KeRequest, Message, Output as ShardOutput, Question};
 use crate::pairs::Pair;
-use hawser_flight::{CloseCause, Event, Path};
+use hawser_flight::{CloseCause, Event, Path, Role};
 use hawser_ike::IkeSa;
 use hawser_ike::io::{ChildRequest, Inheritance, Output, Token};
 use std::sync::Arc;
@@ -121,6 +121,7 @@ impl Shard {
             }
             return;
         }
+        let by_peer = peer.find_ike_sa(successor).map(IkeSa::role) == Some(Role::Responder);
         peer.succeeded(old, successor);
         self.childless.succeeded(old, successor);
         for child in &inheritance.children {
@@ -132,6 +133,10 @@ impl Shard {
         if let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(successor)) {
             sa.inherit(&mut crate::env!(self, now), inheritance);
         }
+        if by_peer {
+            self.observe_rekey(now, key, old);
+        }
+        self.keep_clear(now, key, successor);
     }
 
     /// Something happened to a device: counted, told, and acted on where it is a sign of trouble.

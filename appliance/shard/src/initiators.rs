@@ -102,10 +102,8 @@ impl Shard {
             return;
         };
         let template = Arc::clone(&peer.template);
-        let there = |child| {
-            let mut children = peer.ike_sas.iter().flat_map(IkeSa::children);
-            children.any(|c| c.child == child)
-        };
+        // A pair that only waits for the answer to its DELETE is not there.
+        let there = |child| peer.ike_sas.iter().any(|sa| sa.has_child(child));
         let missing: Vec<usize> = (0..template.children.len())
             .filter(|c| !there(*c))
             .collect();

@@ -18,6 +18,7 @@ mod asks;
 mod commands;
 mod contest;
 pub mod counters;
+mod cycle;
 mod drive;
 mod endpoint;
 mod hints;

@@ -2,6 +2,7 @@
 
 use crate::Shard;
 use crate::contest::{Contest, Retiring};
+use crate::cycle::Cycle;
 use crate::index::Indexed;
 use crate::io::{DeviceId, DirectoryRequest, Question, ShardId};
 use crate::liveness::{Ping, SILENT_AFTER};
@@ -51,6 +52,8 @@ pub(crate) struct Peer {
     pub(crate) pings: Vec<Ping>,
     /// Since when it has neither IKE SA nor pair.
     pub(crate) gone: Option<Instant>,
+    /// When it renews its IKE SA by itself.
+    pub(crate) cycle: Cycle,
     /// When it was last told of a SPI that is unknown here.
     pub(crate) reported_spi: Option<Instant>,
     /// What the shard's index has of it.
@@ -179,6 +182,7 @@ impl Shard {
             retiring: Vec::new(),
             pings: Vec::new(),
             gone: None,
+            cycle: Cycle::default(),
             reported_spi: None,
             indexed: Indexed::default(),
             moves: (0, now),

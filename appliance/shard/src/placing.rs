@@ -251,6 +251,9 @@ impl Shard {
         let (spi, path) = (sa.local_spi(), sa.path());
         self.counters.handshakes += 1;
         self.ike_index.insert(spi, key);
+        if sa.role() == Role::Responder {
+            self.observe_authentication(now, key, initial_contact);
+        }
         self.has_returned(key);
         if sa.suite().is_weak() {
             self.counters.weak_suites += 1;
@@ -269,6 +272,7 @@ impl Shard {
         self.start_dpd(now, key);
         self.drive(now, key);
         self.supersede(now, key, spi, &path, initial_contact);
+        self.keep_clear(now, key, spi);
         self.claim(now, key);
         let settled = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi));
         let childless = settled.as_ref().is_some_and(|sa| sa.children().is_empty());

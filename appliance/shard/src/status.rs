@@ -32,15 +32,15 @@ impl Shard {
             .peers
             .iter()
             .filter(|(key, _)| self.is_meant(filter, *key));
-        let view = |peer: &Peer| PeerView {
+        let view = |(_, peer): (usize, &Peer)| PeerView {
             line: self.line(now, peer),
             ike_sas: peer
                 .ike_sas
                 .iter()
-                .map(|sa| self.ike_view(now, sa))
+                .map(|sa| self.ike_view(now, peer, sa))
                 .collect(),
         };
-        meant.map(|(_, peer)| view(peer)).collect()
+        meant.map(view).collect()
     }
 
     /// By evidence, and whether we are at it.
@@ -75,8 +75,9 @@ impl Shard {
         }
     }
 
-    fn ike_view(&self, now: Instant, sa: &IkeSa) -> IkeSaView {
+    fn ike_view(&self, now: Instant, peer: &Peer, sa: &IkeSa) -> IkeSaView {
         let (spi_i, spi_r) = sa.spis();
+        let until = |at: Instant| at.saturating_duration_since(now).as_secs();
         let state = match sa.state() {
             SaState::Authenticating => "authenticating",
             SaState::Established => "established",
@@ -95,9 +96,11 @@ impl Shard {
             peer_behind_nat: sa.nat().peer,
             local_behind_nat: sa.nat().local,
             age_s: now.saturating_duration_since(sa.created()).as_secs(),
-            expires_in_s: sa
-                .expires_at()
-                .map(|at| at.saturating_duration_since(now).as_secs()),
+            expires_in_s: sa.expires_at().map(until),
+            rekeys_in_s: sa.rekey_at().map(until),
+            peer_renews_in_s: peer
+                .expected_renewal(sa)
+                .map(|(from, to)| [until(from), until(to)]),
             idle_in_s: now.saturating_duration_since(sa.last_inbound()).as_secs(),
             children: sa
                 .children()

@@ -118,6 +118,10 @@ pub struct IkeSaView {
     pub age_s: u64,
     /// Seconds until the hard limit.
     pub expires_in_s: Option<u64>,
+    /// Seconds until we rekey it, unless the peer is faster.
+    pub rekeys_in_s: Option<u64>,
+    /// Between how many seconds from now the peer is expected to renew it, by what it did before.
+    pub peer_renews_in_s: Option<[u64; 2]>,
     /// Seconds since the last authenticated IKE message came.
     pub idle_in_s: u64,
     /// Its Child SAs.

@@ -139,6 +139,12 @@ pub(crate) struct IkeSaRow {
     pub(crate) age_s: u64,
     /// Until the hard limit.
     pub(crate) expires_in_s: Option<u64>,
+    /// Until we rekey it.
+    #[serde(default)]
+    pub(crate) rekeys_in_s: Option<u64>,
+    /// When the peer is expected to renew it: from, until.
+    #[serde(default)]
+    pub(crate) peer_renews_in_s: Option<[u64; 2]>,
     /// Since the last message came.
     pub(crate) idle_in_s: u64,
     /// Child SAs.

@@ -53,7 +53,7 @@ fn ike_sa(sa: &IkeSaRow) -> String {
     };
     format!(
         "\nIKE SA {}_{}  {}, we are the {}\n  suite  {}\n  path   {} - {}, {wire}, {nat}\n  \
-         age    {}, ends in {}, last message {} ago\n",
+         age    {}, ends in {}, last message {} ago\n  rekey  {}\n",
         sa.spi_i,
         sa.spi_r,
         sa.state,
@@ -64,7 +64,21 @@ fn ike_sa(sa: &IkeSaRow) -> String {
         ago(sa.age_s),
         end(sa.expires_in_s),
         ago(sa.idle_in_s),
+        renewal(sa),
     )
+}
+
+/// Who is going to renew an IKE SA, and when.
+fn renewal(sa: &IkeSaRow) -> String {
+    let ours = sa.rekeys_in_s.map(|s| format!("by us in {}", ago(s)));
+    let theirs = sa.peer_renews_in_s;
+    let theirs = theirs.map(|[from, to]| format!("by the peer in {} to {}", ago(from), ago(to)));
+    let both: Vec<String> = theirs.into_iter().chain(ours).collect();
+    if both.is_empty() {
+        "not by us".to_owned()
+    } else {
+        both.join(", ")
+    }
 }
 
 fn children(children: &[ChildSaRow]) -> Table {

@@ -74,8 +74,8 @@ impl IkeSa {
         }
     }
 
-    /// Whether a Child SA by this template is there.
-    pub(crate) fn has_child(&self, child: usize) -> bool {
+    /// Whether a Child SA by this template is in use.
+    pub fn has_child(&self, child: usize) -> bool {
         let there = |c: &ChildSa| c.child == child && c.state == ChildState::Installed;
         self.children.iter().any(there)
     }

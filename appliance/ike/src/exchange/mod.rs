@@ -11,7 +11,7 @@ mod messages;
 mod rekey_request;
 mod rekey_response;
 
-use crate::ike_sa::{IkeSa, PendingAuth, SaState};
+use crate::ike_sa::{IkeSa, PendingAuth, REFUSED_WAIT, SaState};
 use crate::io::{Env, KeAnswer, Token};
 use crate::registry::NotifyType;
 use crate::window::Schedule;
@@ -115,6 +115,9 @@ impl IkeSa {
         let established = self.state == SaState::Established;
         match task {
             Task::Probe(schedule) => self.begin_probe(env, schedule),
+            Task::RekeyIke | Task::RekeyChild(_) if self.stands_down => {
+                self.defer(env, task, REFUSED_WAIT);
+            }
             Task::CreateChild(child) if established && !self.has_child(child) => {
                 self.begin_child(env, child, None);
             }

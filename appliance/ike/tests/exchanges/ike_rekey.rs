@@ -150,6 +150,21 @@ fn an_old_sa_whose_delete_is_overdue_goes_soon() {
     }
 }
 
+/// An SA that another one has taken over from rekeys nothing, until it is needed again.
+#[test]
+fn an_sa_that_stands_down_is_not_rekeyed() {
+    let mut pair = Pair::new(8);
+    pair.on(A, |sa, _| sa.stand_down(true));
+    pair.rekey_ike(A);
+    pair.rekey_child(A);
+    assert!(pair.is_silent(A));
+    pair.on(A, |sa, _| sa.stand_down(false));
+    let before = pair.end(A).sa().local_spi();
+    pair.wait(Duration::from_secs(120));
+    assert_ne!(pair.end(A).sa().local_spi(), before);
+    pair.ends_well();
+}
+
 #[test]
 fn a_refusal_is_not_repeated_for_ever_without_a_lifetime() {
     for time in [None, Some(Duration::from_secs(86400))] {
