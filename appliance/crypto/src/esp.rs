@@ -8,10 +8,15 @@ use aes::Aes128;
 use cipher::{BlockCipherEncrypt as _, KeyInit as _};
 use zeroize::Zeroize as _;
 
-use crate::cbc::BLOCK_LEN;
+use arrayvec::ArrayVec;
+use subtle::ConstantTimeEq as _;
+
+use crate::cbc::{BLOCK_LEN, CbcKey, Chain, SIDE_BY_SIDE};
 use crate::encr::Encr;
 use crate::error::{KeyLengthError, OpenError};
-use crate::integ::Integ;
+use crate::hash::MAX_OUTPUT_LEN;
+use crate::integ::{Integ, IntegKey};
+use crate::lanes::Message;
 use crate::prf::Prf;
 use crate::suite::{Keys, Suite};
 
@@ -19,6 +24,39 @@ use crate::suite::{Keys, Suite};
 const HEADER_LEN: usize = 8;
 /// Octets of Pad Length and Next Header.
 const TRAILER_LEN: usize = 2;
+
+/// A packet to be sealed together with others; the arguments of [`EspSealer::seal`].
+#[derive(Debug)]
+pub struct ToSeal<'a> {
+    /// As for [`EspSealer::seal`].
+    pub packet: &'a mut [u8],
+    /// As for [`EspSealer::seal`].
+    pub esn_high: Option<u32>,
+    /// As for [`EspSealer::seal`].
+    pub counter: u64,
+}
+
+/// A packet to be opened together with others; the arguments of [`EspOpener::open`] and what came of it.
+#[derive(Debug)]
+pub struct ToOpen<'a> {
+    /// As for [`EspOpener::open`].
+    pub packet: &'a mut [u8],
+    /// As for [`EspOpener::open`].
+    pub esn_high: Option<u32>,
+    /// Filled in: what [`EspOpener::open`] returns. An error until then.
+    pub text: Result<Range<usize>, OpenError>,
+}
+
+impl<'a> ToOpen<'a> {
+    /// A packet that is not opened yet.
+    pub fn new(packet: &'a mut [u8], esn_high: Option<u32>) -> Self {
+        Self {
+            packet,
+            esn_high,
+            text: Err(OpenError::Integrity),
+        }
+    }
+}
 
 /// The outbound direction of a Child SA.
 pub struct EspSealer {
@@ -98,6 +136,53 @@ impl EspSealer {
     }
 }
 
+impl EspSealer {
+    /// Seals many packets as [`seal`](Self::seal) does each, and much faster where the suite is CBC with HMAC: the CPU works on
+    /// them side by side.
+    ///
+    /// # Panics
+    /// As [`seal`](Self::seal).
+    pub fn seal_batch(&self, batch: &mut [ToSeal<'_>]) {
+        match &self.suite.keys {
+            Keys::CbcHmac { cbc, integ } if batch.len() > 1 => {
+                for group in batch.chunks_mut(SIDE_BY_SIDE) {
+                    self.encrypt_group(cbc, group);
+                    self.sign_group(integ, group);
+                }
+            }
+            _ => {
+                for one in batch {
+                    self.seal(one.packet, one.esn_high, one.counter);
+                }
+            }
+        }
+    }
+
+    fn encrypt_group(&self, cbc: &CbcKey, group: &mut [ToSeal<'_>]) {
+        let mut chains = ArrayVec::<_, SIDE_BY_SIDE>::new();
+        for one in group {
+            let text =
+                text_range(&self.suite, one.packet.len()).expect("the caller has sized the packet");
+            let (head, text) = one.packet[..text.end].split_at_mut(text.start);
+            let iv = self.ivs.block(one.counter);
+            head[HEADER_LEN..].copy_from_slice(&iv);
+            chains.push(Chain { iv, text });
+        }
+        cbc.encrypt_many(&mut chains);
+    }
+
+    fn sign_group(&self, integ: &IntegKey, group: &mut [ToSeal<'_>]) {
+        let mut messages = ArrayVec::<_, SIDE_BY_SIDE>::new();
+        for one in group {
+            let end = one.packet.len() - self.icv_len();
+            let (data, code) = one.packet.split_at_mut(end);
+            let suffix = one.esn_high.map(u32::to_be_bytes);
+            messages.push(Message { data, suffix, code });
+        }
+        integ.sign_many(&mut messages);
+    }
+}
+
 impl fmt::Debug for EspSealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.suite.debug(f, "EspSealer")
@@ -171,6 +256,60 @@ impl EspOpener {
             }
         }
         Ok(range)
+    }
+}
+
+impl EspOpener {
+    /// Opens many packets as [`open`](Self::open) does each, and faster where the suite is CBC with HMAC.
+    pub fn open_batch(&self, batch: &mut [ToOpen<'_>]) {
+        match &self.suite.keys {
+            Keys::CbcHmac { cbc, integ } if batch.len() > 1 => {
+                for group in batch.chunks_mut(SIDE_BY_SIDE) {
+                    self.verify_group(integ, group);
+                    decrypt_group(cbc, group);
+                }
+            }
+            _ => {
+                for one in batch {
+                    one.text = self.open(one.packet, one.esn_high);
+                }
+            }
+        }
+    }
+
+    /// Says of each packet where its text lies if it is authentic.
+    fn verify_group(&self, integ: &IntegKey, group: &mut [ToOpen<'_>]) {
+        let mut codes = [[0; MAX_OUTPUT_LEN]; SIDE_BY_SIDE];
+        let mut messages = ArrayVec::<_, SIDE_BY_SIDE>::new();
+        for (one, code) in group.iter_mut().zip(&mut codes) {
+            one.text = text_range(&self.suite, one.packet.len());
+            if let Ok(text) = &one.text {
+                messages.push(Message {
+                    data: &one.packet[..text.end],
+                    suffix: one.esn_high.map(u32::to_be_bytes),
+                    code: &mut code[..self.icv_len()],
+                });
+            }
+        }
+        integ.sign_many(&mut messages);
+        drop(messages);
+        for (one, code) in group.iter_mut().zip(&codes) {
+            if let Ok(text) = &one.text
+                && !bool::from(one.packet[text.end..].ct_eq(&code[..self.icv_len()]))
+            {
+                one.text = Err(OpenError::Integrity);
+            }
+        }
+    }
+}
+
+fn decrypt_group(cbc: &CbcKey, group: &mut [ToOpen<'_>]) {
+    for one in group {
+        let Ok(text) = &one.text else { continue };
+        let body = &mut one.packet[HEADER_LEN..text.end];
+        if let Some((iv, text)) = body.split_first_chunk_mut() {
+            cbc.decrypt(iv, text);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::error::OpenError;
 use crate::hash::{Hash, KeyedHash, MAX_OUTPUT_LEN};
+use crate::lanes::{LANES, LaneKey, Message};
 
 /// An integrity algorithm of IKE and ESP: an HMAC cut to its first octets. SHA-1: RFC 2404; SHA-2: RFC 4868.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -92,6 +93,8 @@ impl fmt::Display for Integ {
 pub(crate) struct IntegKey {
     integ: Integ,
     keyed: KeyedHash,
+    /// For many messages at once, where the CPU and the algorithm have it.
+    lanes: Option<LaneKey>,
 }
 
 impl IntegKey {
@@ -100,6 +103,7 @@ impl IntegKey {
         Self {
             integ,
             keyed: KeyedHash::new(integ.hash(), key),
+            lanes: LaneKey::new(integ.hash(), key),
         }
     }
 
@@ -111,6 +115,24 @@ impl IntegKey {
     pub(crate) fn sign(&self, data: &[u8], suffix: &[u8], icv: &mut [u8]) {
         let output = self.compute(data, suffix);
         icv.copy_from_slice(&output[..self.integ.icv_len()]);
+    }
+
+    /// Writes the codes of many messages, each [`Integ::icv_len`] octets.
+    pub(crate) fn sign_many(&self, messages: &mut [Message<'_>]) {
+        let count = messages.len();
+        let at_once = match &self.lanes {
+            Some(lanes) if count % LANES >= lanes.worth() => count,
+            Some(_) => count - count % LANES,
+            None => 0,
+        };
+        let (at_once, one_by_one) = messages.split_at_mut(at_once);
+        if let Some(lanes) = &self.lanes {
+            lanes.sign(at_once);
+        }
+        for message in one_by_one {
+            let code = self.compute(message.data, message.suffix());
+            message.code.copy_from_slice(&code[..message.code.len()]);
+        }
     }
 
     /// Compares the ICV of `data | suffix` with `icv` in constant time.

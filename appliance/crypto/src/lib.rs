@@ -22,12 +22,13 @@ mod hash;
 mod ike;
 mod integ;
 mod ke;
+mod lanes;
 mod prf;
 mod suite;
 
 pub use encr::Encr;
 pub use error::{KeError, KeyLengthError, OpenError, PrfPlusError};
-pub use esp::{EspOpener, EspSealer};
+pub use esp::{EspOpener, EspSealer, ToOpen, ToSeal};
 pub use ike::IkeCipher;
 pub use integ::Integ;
 pub use ke::{KePrivate, KeyExchange, SharedSecret};

@@ -2,11 +2,15 @@
 
 use crate::packet::{Ecn, PacketInfo, protocol};
 use crate::replay::ReplayWindow;
-use hawser_crypto::{EspOpener, OpenError};
+use arrayvec::ArrayVec;
+use hawser_crypto::{EspOpener, OpenError, ToOpen};
 use hawser_flight::DropReason;
 use hawser_policy::{Esn, TrafficSelector};
 use std::ops::Range;
 use std::time::Instant;
+
+/// Packets that are opened together.
+const TOGETHER: usize = 64;
 
 /// The inbound ESP SA of a Child SA.
 #[derive(Debug)]
@@ -127,6 +131,52 @@ impl InboundSa {
             .cipher
             .open(packet, self.esn_high(seq))
             .map_err(drop_reason)?;
+        self.admit(packet, text, seq, outer_ecn, now)
+    }
+
+    /// Opens packets as [`open`](Self::open) does each, in order, and much faster where the suite is CBC with HMAC. `each` is told what came
+    /// of every one.
+    pub fn open_batch<'p>(
+        &mut self,
+        packets: impl IntoIterator<Item = &'p mut [u8]>,
+        outer_ecn: Ecn,
+        now: Instant,
+        mut each: impl FnMut(Result<Opened<'p>, DropReason>),
+    ) {
+        let mut packets = packets.into_iter();
+        loop {
+            let mut sequences = ArrayVec::<_, TOGETHER>::new();
+            let mut batch = ArrayVec::<_, TOGETHER>::new();
+            for packet in packets.by_ref().take(TOGETHER) {
+                let seq = self.sequence(packet);
+                match seq.and_then(|seq| self.replay.check(seq).map(|()| seq)) {
+                    Ok(seq) => {
+                        batch.push(ToOpen::new(packet, self.esn_high(seq)));
+                        sequences.push(seq);
+                    }
+                    Err(reason) => each(Err(reason)),
+                }
+            }
+            if batch.is_empty() {
+                return;
+            }
+            self.cipher.open_batch(&mut batch);
+            for (one, seq) in batch.into_iter().zip(sequences) {
+                let text = one.text.map_err(drop_reason);
+                each(text.and_then(|text| self.admit(one.packet, text, seq, outer_ecn, now)));
+            }
+        }
+    }
+
+    /// What is left to do with an authentic packet. Of two with one number the second is refused here.
+    fn admit<'p>(
+        &mut self,
+        packet: &'p mut [u8],
+        text: Range<usize>,
+        seq: u64,
+        outer_ecn: Ecn,
+        now: Instant,
+    ) -> Result<Opened<'p>, DropReason> {
         let newest = self.replay.commit(seq)?;
         self.last_seen = Some(now);
         let text = packet.get_mut(text).ok_or(DropReason::Malformed)?;

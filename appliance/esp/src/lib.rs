@@ -3,6 +3,7 @@
 //! * [`inbound::InboundSa`] opens packets, [`outbound::OutboundSa`] seals them.
 //! * [`sad::Sad`] finds the inbound SA of a SPI, [`spd::Spd`] the outbound policy of an inner packet.
 //! * [`packet::PacketInfo`] is what policy needs to know of an inner packet.
+//! * [`offload`] splits and joins the super-packets of a TUN.
 //! * [`mtu`], [`mss`], [`icmp`] and [`fragment`] make inner packets fit the path.
 //! * [`echo`] answers pings for an inner network that does not exist.
 //!
@@ -16,6 +17,7 @@ pub mod icmp;
 pub mod inbound;
 pub mod mss;
 pub mod mtu;
+pub mod offload;
 pub mod outbound;
 pub mod packet;
 pub mod replay;
@@ -25,7 +27,7 @@ pub mod spd;
 pub use fragment::Fragmenter;
 pub use inbound::{InboundSa, Opened};
 pub use mtu::Encapsulation;
-pub use outbound::{OutboundSa, Sealed};
+pub use outbound::{Clear, OutboundSa, Sealed, SealedBatch};
 pub use packet::{Ecn, Fragment, PacketInfo};
 pub use replay::ReplayWindow;
 pub use sad::{Sad, SadEntry};

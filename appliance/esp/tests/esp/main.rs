@@ -5,6 +5,7 @@ mod echo;
 mod fit;
 mod hostile;
 mod inbound;
+mod offload;
 mod outbound;
 mod packets;
 mod replay;
