@@ -265,7 +265,7 @@ fn stream() -> impl Strategy<Value = Vec<Vec<u8>>> {
     })
 }
 
-fn distort(packet: &mut Vec<u8>, oddity: u8) {
+fn distort(packet: &mut [u8], oddity: u8) {
     let (at, last) = (transport_at(packet), packet.len() - 1);
     match oddity {
         // A wrong checksum, which must arrive wrong.
