@@ -151,7 +151,7 @@ impl OutboundSa {
         let seq = self.take_sequence()?;
         let start = out.len();
         self.lay_out(inner.len(), seq as u32, out, |out| {
-            out.extend_from_slice(inner)
+            out.extend_from_slice(inner);
         });
         self.cipher.seal(&mut out[start..], self.esn_high(seq), seq);
         self.packets += 1;
