@@ -148,7 +148,8 @@ impl World {
         self.queue.push(again, Happening::Calm(looks + 1));
     }
 
-    fn disorder(&mut self) -> Option<String> {
+    /// What is more than one where one is enough, at headquarters.
+    pub fn disorder(&mut self) -> Option<String> {
         let views = self.gateway.show(self.now);
         for view in &views {
             let established = view

@@ -1,7 +1,7 @@
 //! Faults at work.
 
 use crate::branch::Branch;
-use crate::fault::What;
+use crate::fault::{Fault, What};
 use crate::policies::HEADQUARTERS;
 use crate::queue::Happening;
 use crate::world::World;
@@ -11,6 +11,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 impl World {
+    /// Something goes wrong for a while, from now on: for scenarios.
+    pub fn strike(&mut self, what: What, lasts: Duration) {
+        let at = self.now - self.start;
+        self.plan.faults.push(Fault { at, lasts, what });
+        let fault = self.plan.faults.len() - 1;
+        self.begin_fault(fault);
+        self.queue.push(self.now + lasts, Happening::End(fault));
+    }
+
     pub(crate) fn begin_fault(&mut self, at: usize) {
         let what = self.fault(at);
         self.trace.note(self.now, format_args!("begins: {what:?}"));

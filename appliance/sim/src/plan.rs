@@ -100,6 +100,55 @@ impl Plan {
         }
     }
 
+    /// Branches of these habits, all in tenant 0 and each behind a NAT of its own, and no faults: for
+    /// scenarios.
+    pub fn quiet(seed: u64, habits: &[Habits]) -> Self {
+        let kind = NatKind {
+            filtering: Filtering::AddressAndPortDependent,
+            ports: Ports::Random,
+            lifetime: secs(120),
+        };
+        let nat = |n: usize| NatPlan {
+            outside: Ipv4Addr::new(198, 18, 0, n as u8).into(),
+            kind,
+        };
+        let seat = |(n, habits): (usize, &Habits)| Seat {
+            plan: BranchPlan {
+                number: n as u16,
+                tenant: 0,
+                identity: "test".to_owned(),
+                lan: n as u16,
+                suites: SUITES[n % SUITES.len()],
+                habits: *habits,
+                address: Ipv4Addr::new(192, 168, 1, n as u8).into(),
+            },
+            nat: Some(n),
+            latency: Duration::from_millis(20),
+            asked_every: None,
+            present: true,
+        };
+        let dpd = DpdSettings {
+            mode: DpdMode::OnDemand,
+            interval: secs(20),
+            retry: secs(5),
+            retries: 2,
+        };
+        Self {
+            seed,
+            shards: 2,
+            headquarters: Headquarters {
+                tenants: 1,
+                ike_life: secs(86_400),
+                child_life: secs(86_400),
+                dpd: Some(dpd),
+            },
+            nats: (0..habits.len()).map(nat).collect(),
+            seats: habits.iter().enumerate().map(seat).collect(),
+            faults: Vec::new(),
+            rounds: 0,
+        }
+    }
+
     /// How long it lasts.
     pub fn length(&self) -> Duration {
         ROUND * self.rounds

@@ -12,6 +12,7 @@ use crate::trace::Trace;
 use crate::weather::Weather;
 use hawser_flight::Path;
 use hawser_policy::TenantId;
+use hawser_shard::io::{Command, Reply};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{HashMap, VecDeque};
@@ -63,6 +64,28 @@ pub struct World {
     /// What must not happen, and did: the first of it ends the run.
     pub failure: Option<String>,
     wakes: (Instant, u32),
+    /// What is done to single IKE messages: for scenarios.
+    pub tampers: Vec<Tamper>,
+}
+
+/// Who sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// A branch.
+    Branch,
+    /// Headquarters.
+    Gateway,
+}
+
+/// One IKE message is delayed or lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tamper {
+    /// Of whom.
+    pub from: Side,
+    /// How many of his come before it.
+    pub skip: u8,
+    /// So much later; `None`: never.
+    pub delay: Option<Duration>,
 }
 
 impl World {
@@ -106,6 +129,7 @@ impl World {
             trace: Trace::new(start, verbose),
             failure: None,
             wakes: (start, 0),
+            tampers: Vec::new(),
             plan,
         };
         world.seat_branches();
@@ -121,7 +145,7 @@ impl World {
             if seat.nat.is_none() {
                 self.places.insert(seat.plan.address, Place::Branch(at));
             }
-            let branch = || Branch::new(seat.plan.clone(), rng.random(), self.start, begins);
+            let branch = || Branch::new(seat.plan.clone(), rng.random(), begins);
             let branch = seat.present.then(branch);
             self.branches.push(branch);
             if seat.present {
@@ -227,7 +251,7 @@ impl World {
     }
 
     /// Calls a branch and takes what it does.
-    pub(crate) fn with_branch(&mut self, at: usize, call: impl FnOnce(&mut Branch, Instant)) {
+    pub fn with_branch(&mut self, at: usize, call: impl FnOnce(&mut Branch, Instant)) {
         let Some(branch) = &mut self.branches[at] else {
             return;
         };
@@ -354,15 +378,36 @@ impl World {
             overheard.pop_front();
         }
         overheard.push_back((from, to, bytes.clone()));
-        let weather = self.weather[at];
-        if weather.mute {
+        let Some(late) = self.tampered(Side::Branch, to.port(), &bytes) else {
+            return;
+        };
+        if self.weather[at].mute {
             return;
         }
         for bytes in self.through(at, bytes) {
-            let arrives = self.arrival(at);
+            let arrives = self.arrival(at) + late;
             self.queue
                 .push(arrives, Happening::AtGateway(Some(at), from, to, bytes));
         }
+    }
+
+    /// How much later a message arrives than the network lets it; `None`: not at all.
+    fn tampered(&mut self, from: Side, port: u16, bytes: &[u8]) -> Option<Duration> {
+        let is_ike = port == 500 || bytes.starts_with(&[0; 4]);
+        let mut late = Some(Duration::ZERO);
+        let of = |t: &&mut Tamper| is_ike && t.from == from;
+        let mut used = None;
+        for (at, tamper) in self.tampers.iter_mut().enumerate() {
+            if !of(&tamper) {
+                continue;
+            }
+            match tamper.skip.checked_sub(1) {
+                Some(less) => tamper.skip = less,
+                None => (used, late) = (Some(at), tamper.delay),
+            }
+        }
+        used.map(|at| self.tampers.swap_remove(at));
+        late
     }
 
     /// What is left of a datagram: nothing, itself, or more of it.
@@ -436,11 +481,14 @@ impl World {
         let Some(at) = self.behind(to, from) else {
             return;
         };
+        let Some(late) = self.tampered(Side::Gateway, from.port(), &bytes) else {
+            return;
+        };
         if self.weather[at].deaf {
             return;
         }
         for bytes in self.through(at, bytes) {
-            let arrives = self.arrival(at);
+            let arrives = self.arrival(at) + late;
             self.queue
                 .push(arrives, Happening::AtBranch(to, from, bytes));
         }
@@ -579,7 +627,32 @@ impl World {
         }
     }
 
-    /// Whether a fault of this kind is at work; of the present ones only.
+    /// A branch, if it takes part.
+    pub fn branch(&self, at: usize) -> Option<&Branch> {
+        self.branches[at].as_ref()
+    }
+
+    /// An operator's command.
+    pub fn command(&mut self, command: &Command) -> Vec<Reply> {
+        let replies = self.gateway.command(self.now, command);
+        self.after_gateway();
+        replies
+    }
+
+    /// Asks a branch from headquarters until it answers: how long that took, if it did in time.
+    pub fn answers_within(&mut self, at: usize, patience: Duration) -> Option<Duration> {
+        let begun = self.now;
+        while self.now < begun + patience {
+            self.ask(at, false);
+            self.run(Duration::from_secs(1));
+            if self.ledger[at].answered > begun {
+                return Some(self.ledger[at].answered - begun);
+            }
+        }
+        None
+    }
+
+    /// A fault of the plan.
     pub(crate) fn fault(&self, at: usize) -> What {
         self.plan.faults[at].what
     }

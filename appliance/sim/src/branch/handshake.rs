@@ -111,7 +111,6 @@ impl Branch {
     }
 
     fn established(&mut self, now: Instant, sa: IkeSa) {
-        self.heard = now;
         let make_before_break = matches!(
             self.plan.habits.reauthentication,
             Some((Reauthentication::MakeBeforeBreak, _))
@@ -165,7 +164,6 @@ impl Branch {
                 let (local, remote) = child.unwrap_or_default();
                 sa.grant(&mut env!(self, now), local, remote);
                 self.log("was given an IKE SA by headquarters");
-                self.heard = now;
                 self.supersede(now + DUPLICATE_WAIT);
                 self.hold(now, *sa);
             }

@@ -16,6 +16,7 @@ use hawser_policy::{PeerTemplate, Policy};
 use pairs::Pairs;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+pub use sas::Act;
 use sas::Held;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -90,7 +91,6 @@ pub struct Branch {
     pairs: Pairs,
     power: Power,
     retry_at: Option<Instant>,
-    heard: Instant,
     out: Vec<Doing>,
 }
 
@@ -111,7 +111,7 @@ const RESTART_WAIT: Duration = Duration::from_millis(500);
 
 impl Branch {
     /// A branch that begins at `start`.
-    pub fn new(plan: BranchPlan, seed: u64, now: Instant, start: Instant) -> Self {
+    pub fn new(plan: BranchPlan, seed: u64, start: Instant) -> Self {
         let (template, policy) = policies::branch(
             plan.tenant,
             &plan.identity,
@@ -131,7 +131,6 @@ impl Branch {
             pairs: Pairs::default(),
             power: Power::On,
             retry_at: Some(start),
-            heard: now,
             out: Vec::new(),
             plan,
         }
@@ -244,10 +243,7 @@ impl Branch {
         let Some(taken) = self.pairs.open(now, packet) else {
             return;
         };
-        self.heard = now;
-        if let Some(spi_in) = taken.confirms {
-            self.sas.iter_mut().for_each(|h| h.sa.inbound_seen(spi_in));
-        }
+        self.esp_heard(now, taken.spi_in);
         self.out.push(Doing::Inner(taken.inner));
     }
 
@@ -303,7 +299,6 @@ impl Branch {
     pub fn boot(&mut self, now: Instant) {
         if self.power == Power::Off {
             self.power = Power::On;
-            self.heard = now;
             self.retry_at = Some(now + RESTART_WAIT);
         }
     }

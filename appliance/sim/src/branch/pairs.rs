@@ -23,8 +23,8 @@ struct Pair {
 pub(super) struct Taken {
     /// The inner packet.
     pub(super) inner: Vec<u8>,
-    /// Its pair waited for a sign of life: this is one.
-    pub(super) confirms: Option<u32>,
+    /// Inbound SPI of its pair.
+    pub(super) spi_in: u32,
 }
 
 /// The Child SAs, in the order they were made.
@@ -115,10 +115,9 @@ impl Pairs {
         let spi = u32::from_be_bytes(*packet.first_chunk()?);
         let pair = self.0.iter_mut().find(|p| p.spi_in == spi)?;
         let opened = pair.inbound.open(packet, Ecn::NotEct, now).ok()?;
-        let waits = !pair.active && pair.until.is_none();
         Some(Taken {
             inner: opened.inner.to_vec(),
-            confirms: waits.then_some(spi),
+            spi_in: spi,
         })
     }
 

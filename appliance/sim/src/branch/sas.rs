@@ -17,12 +17,17 @@ pub(super) struct Held {
     replaced: bool,
     /// Break before make: the next is made when it is gone.
     followed: bool,
-    probed: Instant,
+    /// When anything came on it, ESP of its Child SAs included, or it was last probed.
+    pub(super) heard: Instant,
 }
 
 impl Held {
     pub(super) fn is_usable(&self) -> bool {
         self.sa.state() == SaState::Established && !self.replaced
+    }
+
+    fn is_idle(&self) -> bool {
+        self.sa.state() == SaState::Established && !self.sa.is_waiting()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -34,7 +39,52 @@ impl Held {
     }
 }
 
+/// What a scenario has a branch do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Act {
+    /// It rekeys its Child SA.
+    RekeyChild,
+    /// It rekeys its IKE SA.
+    RekeyIke,
+    /// It deletes its Child SA.
+    DeleteChild,
+    /// It deletes its IKE SA.
+    DeleteIke,
+    /// It authenticates anew, as is its habit.
+    Reauthenticate,
+    /// It is about to authenticate anew: in this time.
+    ReauthenticateIn(Duration),
+    /// It asks whether headquarters lives.
+    Probe,
+}
+
 impl Branch {
+    /// It does something on its newest IKE SA.
+    pub fn act(&mut self, now: Instant, act: Act) {
+        let Some(at) = self.sas.iter().rposition(Held::is_usable) else {
+            return;
+        };
+        let schedule = self.plan.habits.dpd_schedule;
+        let held = &mut self.sas[at];
+        let child = held.sa.children().last().map(|c| c.spi_in);
+        let mut env = env!(self, now);
+        match (act, child) {
+            (Act::RekeyChild, Some(spi)) => held.sa.rekey_child(&mut env, spi),
+            (Act::DeleteChild, Some(spi)) => {
+                held.sa.delete_child(&mut env, spi, CloseCause::Admin);
+            }
+            (Act::RekeyIke, _) => held.sa.rekey(&mut env),
+            (Act::DeleteIke, _) => held.sa.delete(&mut env, CloseCause::Admin),
+            (Act::Reauthenticate, _) => self.reauthenticate(now, at),
+            (Act::ReauthenticateIn(time), _) => held.reauthenticate_at = Some(now + time),
+            (Act::Probe, _) => {
+                held.sa.probe(&mut env, schedule);
+            }
+            (Act::RekeyChild | Act::DeleteChild, None) => {}
+        }
+        self.drive(now);
+    }
+
     pub(super) fn hold(&mut self, now: Instant, sa: IkeSa) {
         let age = self.plan.habits.reauthentication.map(|(_, age)| age);
         let jitter = |age: Duration, branch: &mut Self| {
@@ -47,7 +97,7 @@ impl Branch {
             delete_at: None,
             replaced: false,
             followed: false,
-            probed: now,
+            heard: now,
         });
     }
 
@@ -105,23 +155,31 @@ impl Branch {
         }
     }
 
-    /// When it asks whether headquarters lives. ESP that comes puts it off.
+    /// When it asks whether headquarters lives, on any IKE SA. ESP that comes puts it off.
     pub(super) fn dpd_at(&self) -> Option<Instant> {
         let delay = self.plan.habits.dpd?;
-        let idle = |h: &&Held| h.sa.state() == SaState::Established && !h.sa.is_waiting();
-        let held = self.sas.iter().rev().find(idle)?;
-        Some(self.heard.max(held.probed) + delay)
+        let idle = self.sas.iter().filter(|h| h.is_idle());
+        idle.map(|h| h.heard + delay).min()
     }
 
     pub(super) fn dpd(&mut self, now: Instant) {
-        if self.dpd_at().is_none_or(|at| at > now) {
+        let Some(delay) = self.plan.habits.dpd else {
             return;
-        }
+        };
         let schedule = self.plan.habits.dpd_schedule;
-        let idle = |h: &&mut Held| h.sa.state() == SaState::Established && !h.sa.is_waiting();
-        if let Some(held) = self.sas.iter_mut().rev().find(idle) {
-            held.probed = now;
+        let due = |h: &&mut Held| h.is_idle() && h.heard + delay <= now;
+        for held in self.sas.iter_mut().filter(due) {
+            held.heard = now;
             held.sa.probe(&mut env!(self, now), schedule);
+        }
+    }
+
+    /// ESP has come on a Child SA.
+    pub(super) fn esp_heard(&mut self, now: Instant, spi_in: u32) {
+        let has = |h: &&mut Held| h.sa.children().iter().any(|c| c.spi_in == spi_in);
+        if let Some(held) = self.sas.iter_mut().find(has) {
+            held.heard = now;
+            held.sa.inbound_seen(spi_in);
         }
     }
 
@@ -160,7 +218,11 @@ impl Branch {
                     held.sa.grant(&mut env!(self, now), local, remote);
                 }
             }
-            Output::Authentic(_) => self.heard = now,
+            Output::Authentic(_) => {
+                if let Some(held) = self.held(spi) {
+                    held.heard = now;
+                }
+            }
             Output::InstallChild(install) => {
                 if let Some(path) = self.held(spi).map(|h| h.sa.path()) {
                     self.pairs.install(&install, path);
