@@ -9,10 +9,12 @@ mod comware;
 mod document;
 mod format;
 mod native;
+mod outline;
 mod problem;
 mod values;
 
 pub use format::Format;
+pub use outline::{Difference, Outline};
 pub use problem::{Note, NoteKind, Problem};
 
 use hawser_policy::Policy;
@@ -28,6 +30,8 @@ pub struct Loaded {
     pub policy: Policy,
     /// What its author should know: warnings, and lines that were ignored.
     pub notes: Vec<Note>,
+    /// The same key by key, for comparing it with another.
+    pub outline: Outline,
 }
 
 /// Reads a configuration.
@@ -43,10 +47,17 @@ pub fn load(text: &str, format: Format, secrets: Secrets<'_>) -> Result<Loaded, 
         Format::Toml => native::read(text, &mut report),
         Format::Comware => comware::read(text, &mut report),
     };
-    let policy = document.map(|document| build::policy(&document, secrets, &mut report));
+    let built = document.map(|document| {
+        let policy = build::policy(&document, secrets, &mut report);
+        (policy, Outline::of(&document))
+    });
     let notes = report.finish()?;
-    policy
-        .map(|policy| Loaded { policy, notes })
+    built
+        .map(|(policy, outline)| Loaded {
+            policy,
+            notes,
+            outline,
+        })
         .ok_or_else(Vec::new)
 }
 

@@ -1,7 +1,7 @@
-//! How a handler says no, and the handler of `config apply`.
+//! How a handler says no, and the handlers of `config diff` and `config apply`.
 
 use super::Admin;
-use super::api::{Applied, PeerRow, Problem, VERSION};
+use super::api::{Applied, Differences, PeerRow, Problem, VERSION};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -57,11 +57,24 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// What `config apply` may name.
+/// What `config diff` and `config apply` may name.
 #[derive(Debug, Deserialize)]
 pub(super) struct Apply {
     /// Another file than the one that runs.
     file: Option<PathBuf>,
+}
+
+/// `GET /v1/config/diff`: what applying the file that runs again, or another one, would change.
+pub(super) async fn diff(
+    State(admin): State<Admin>,
+    Query(apply): Query<Apply>,
+) -> Result<Json<Differences>, Refusal> {
+    let differences = admin.reloader.differences(apply.file).await;
+    let differences = differences.map_err(|error| Refusal::impossible(format!("{error:#}")))?;
+    Ok(Json(Differences {
+        version: VERSION,
+        differences,
+    }))
 }
 
 /// `POST /v1/config/apply`: loads the file that runs again, or another one.

@@ -2,6 +2,7 @@
 //!
 //! A reader ignores what it does not know: adding a field keeps the version.
 
+use hawser_config::Difference;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -190,6 +191,15 @@ pub(crate) struct Applied {
     pub(crate) revision: u64,
     /// What the reader of the configuration has to say.
     pub(crate) notes: Vec<String>,
+}
+
+/// `hawser config diff`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Differences {
+    /// [`VERSION`].
+    pub(crate) version: u8,
+    /// In the order of keys.
+    pub(crate) differences: Vec<Difference>,
 }
 
 /// A plugin where it decides.

@@ -70,6 +70,7 @@ fn router(admin: Admin) -> Router {
         .route("/v1/peer/rekey", post(peers::rekey))
         .route("/v1/peer/ping", post(peers::ping))
         .route("/v1/events", get(events::stream))
+        .route("/v1/config/diff", get(answer::diff))
         .route("/v1/config/apply", post(answer::apply))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/load", post(plugins::load))

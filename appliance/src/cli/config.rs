@@ -1,10 +1,11 @@
-//! `hawser config check | import comware | schema | apply`.
+//! `hawser config check | import comware | schema | diff | apply`.
 
 use super::client::{Call, ask, print};
 use super::{Health, Remote};
-use crate::admin::api::{Applied, VERSION};
+use crate::admin::api::{Applied, Differences, VERSION};
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub(super) enum Config {
     Import(Import),
     /// Print the JSON Schema of the native TOML.
     Schema,
+    /// Say what applying a configuration would change, key by key, and change nothing.
+    Diff(Apply),
     /// Have the running gateway read its configuration again; one that is not in order changes nothing.
     Apply(Apply),
 }
@@ -48,10 +51,10 @@ pub(super) struct Import {
     file: PathBuf,
 }
 
-/// `hawser config apply [FILE]`.
+/// `hawser config apply [FILE]`, `hawser config diff [FILE]`.
 #[derive(Debug, Args)]
 pub(super) struct Apply {
-    /// Another file than the one that runs; it replaces it.
+    /// Another file than the one that runs; once applied it replaces it.
     file: Option<PathBuf>,
     #[command(flatten)]
     remote: Remote,
@@ -66,14 +69,15 @@ impl Config {
                 print(&format!("{}\n", hawser_config::schema().trim_end()))?;
                 Ok(Health::Healthy)
             }
-            Self::Apply(verb) => apply(verb),
+            Self::Diff(verb) => diff(&verb),
+            Self::Apply(verb) => apply(&verb),
         }
     }
 }
 
 /// Says whether a configuration is in order.
 pub(super) fn check(file: &Path, json: bool) -> anyhow::Result<Health> {
-    let loaded = crate::run::load_file(file).map(|(policy, notes)| (policy, notes.lines()));
+    let loaded = crate::run::load_file(file).map(|loaded| (loaded.policy, loaded.notes.lines()));
     if json {
         let (notes, error) = match &loaded {
             Ok((_, notes)) => (notes.as_slice(), None),
@@ -112,15 +116,34 @@ fn import(verb: &Import) -> anyhow::Result<Health> {
     Ok(Health::Healthy)
 }
 
-fn apply(verb: Apply) -> anyhow::Result<Health> {
-    // The gateway has a working directory of its own.
-    let file = verb.file.map(std::path::absolute).transpose()?;
-    let file = file.map(|f| f.to_string_lossy().into_owned());
-    let mut call = Call::post("/v1/config/apply");
-    if let Some(file) = &file {
-        call = call.with("file", file);
+impl Apply {
+    /// The call with the file, where one is named. The gateway has a working directory of its own.
+    fn ask<T: DeserializeOwned>(&self, call: Call<'_>) -> anyhow::Result<T> {
+        let file = self.file.as_ref().map(std::path::absolute).transpose()?;
+        let file = file.map(|f| f.to_string_lossy().into_owned());
+        let mut call = call;
+        if let Some(file) = &file {
+            call = call.with("file", file);
+        }
+        ask(&self.remote, &call)
     }
-    let applied: Applied = ask(&verb.remote, &call)?;
+}
+
+fn diff(verb: &Apply) -> anyhow::Result<Health> {
+    let found: Differences = verb.ask(Call::get("/v1/config/diff"))?;
+    if !verb.remote.json {
+        let lines: String = found.differences.iter().map(|d| format!("{d}\n")).collect();
+        print(if lines.is_empty() {
+            "nothing would change\n"
+        } else {
+            &lines
+        })?;
+    }
+    Ok(Health::Healthy)
+}
+
+fn apply(verb: &Apply) -> anyhow::Result<Health> {
+    let applied: Applied = verb.ask(Call::post("/v1/config/apply"))?;
     if !verb.remote.json {
         let lines: String = applied.notes.iter().map(|n| format!("{n}\n")).collect();
         print(&format!(

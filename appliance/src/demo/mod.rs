@@ -23,6 +23,7 @@ use crate::admin::{AdminSocket, Service};
 use crate::cli::Health;
 use crate::run::Reloader;
 use board::Board;
+use hawser_config::Outline;
 use headquarters::Headquarters;
 use screen::Screen;
 use std::net::SocketAddr;
@@ -97,7 +98,10 @@ async fn perform(options: &Options) -> anyhow::Result<Summary> {
 
 /// Opens the admin socket, so that the other verbs can be tried on the demo.
 async fn admin(path: &Path, headquarters: &Headquarters) -> anyhow::Result<Service> {
-    let reloader = Arc::new(Reloader::new(PathBuf::from("demo.toml")));
+    let reloader = Arc::new(Reloader::new(
+        PathBuf::from("demo.toml"),
+        Outline::default(),
+    ));
     let socket = AdminSocket::bind(path).await?;
     Ok(socket.serve(&headquarters.engine, reloader))
 }

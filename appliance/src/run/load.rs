@@ -1,7 +1,7 @@
 //! A configuration from a file, with the secrets that it keeps elsewhere.
 
 use anyhow::{Context as _, anyhow};
-use hawser_config::{Format, NoteKind};
+use hawser_config::{Format, NoteKind, Outline};
 use hawser_policy::Policy;
 use std::env;
 use std::fs;
@@ -33,19 +33,31 @@ impl Notes {
     }
 }
 
-/// Reads a configuration and gives it with what its author should know.
+/// A configuration that was read from a file.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    /// What it says.
+    pub(crate) policy: Policy,
+    /// What its author should know.
+    pub(crate) notes: Notes,
+    /// The same key by key.
+    pub(crate) outline: Outline,
+}
+
+/// Reads a configuration.
 ///
 /// The error names every problem with file and line.
-pub(crate) fn load_file(file: &Path) -> anyhow::Result<(Policy, Notes)> {
+pub(crate) fn load_file(file: &Path) -> anyhow::Result<Configuration> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
     let base = file.parent().unwrap_or(Path::new("."));
     let secrets = |reference: &str| secret(reference, base);
     match hawser_config::load(&text, Format::detect(&name, &text), &secrets) {
-        Ok(loaded) => {
-            let notes = concise(&loaded.notes, &name);
-            Ok((loaded.policy, notes))
-        }
+        Ok(loaded) => Ok(Configuration {
+            notes: concise(&loaded.notes, &name),
+            policy: loaded.policy,
+            outline: loaded.outline,
+        }),
         Err(problems) => {
             let lines = problems.iter().map(|p| format!("\n  {}", p.in_file(&name)));
             Err(anyhow!(

@@ -6,7 +6,7 @@ mod notify;
 mod reload;
 pub(crate) mod sentence;
 
-pub(crate) use load::load_file;
+pub(crate) use load::{Configuration, load_file};
 pub(crate) use reload::Reloader;
 
 use crate::admin::AdminSocket;
@@ -32,7 +32,11 @@ pub(crate) fn run(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
 }
 
 async fn gateway(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
-    let (policy, notes) = load_file(&file)?;
+    let Configuration {
+        policy,
+        notes,
+        outline,
+    } = load_file(&file)?;
     notes.log();
     let socket = AdminSocket::bind(socket).await?;
     let options = EngineOptions {
@@ -41,7 +45,7 @@ async fn gateway(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
     };
     let engine = Engine::start(Arc::new(policy), options).context("the gateway cannot start")?;
     let log = tokio::spawn(log::follow(engine.subscribe_events()));
-    let reloader = Arc::new(Reloader::new(file));
+    let reloader = Arc::new(Reloader::new(file, outline));
     let admin = socket.serve(&engine, Arc::clone(&reloader));
     for bound in engine.bound() {
         tracing::info!("listening on {}", bound.address);

@@ -1,24 +1,41 @@
 //! Applying another configuration while tunnels run.
 
-use super::load_file;
+use super::{Configuration, load_file};
 use anyhow::bail;
+use hawser_config::{Difference, Outline};
 use hawser_engine::EngineHandle;
 use hawser_shard::io::Reply;
 use std::path::PathBuf;
 use tokio::sync::Mutex;
 
-/// Knows where the configuration that runs came from.
+/// Knows the configuration that runs and where it came from.
 #[derive(Debug)]
 pub(crate) struct Reloader {
-    file: Mutex<PathBuf>,
+    running: Mutex<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    file: PathBuf,
+    outline: Outline,
 }
 
 impl Reloader {
-    /// What runs was read from `file`.
-    pub(crate) fn new(file: PathBuf) -> Self {
+    /// What runs was read from `file`, and sets `outline`.
+    pub(crate) fn new(file: PathBuf, outline: Outline) -> Self {
         Self {
-            file: Mutex::new(file),
+            running: Mutex::new(Running { file, outline }),
         }
+    }
+
+    /// What applying the file again, or another one, would change.
+    pub(crate) async fn differences(
+        &self,
+        other: Option<PathBuf>,
+    ) -> anyhow::Result<Vec<Difference>> {
+        let running = self.running.lock().await;
+        let next = load_file(other.as_ref().unwrap_or(&running.file))?;
+        Ok(running.outline.differences(&next.outline))
     }
 
     /// Reads the file again, or another one that replaces it from now on, and applies it; gives
@@ -28,16 +45,20 @@ impl Reloader {
         engine: &EngineHandle,
         other: Option<PathBuf>,
     ) -> anyhow::Result<(u64, Vec<String>)> {
-        // One at a time: the lock on the name is held to the end.
-        let mut file = self.file.lock().await;
-        let source = other.unwrap_or_else(|| file.clone());
-        let (policy, notes) = load_file(&source)?;
+        // One at a time: the lock is held to the end.
+        let mut running = self.running.lock().await;
+        let file = other.unwrap_or_else(|| running.file.clone());
+        let Configuration {
+            policy,
+            notes,
+            outline,
+        } = load_file(&file)?;
         for (shard, reply) in engine.apply(policy).await? {
             if let Reply::Failed(why) = reply {
                 bail!("shard {} did not take it: {why}", shard.0);
             }
         }
-        *file = source;
+        *running = Running { file, outline };
         notes.log();
         Ok((engine.policy().revision, notes.lines()))
     }

@@ -9,3 +9,4 @@ mod comware_meaning;
 mod native;
 mod native_faults;
 mod never_panics;
+mod outline;

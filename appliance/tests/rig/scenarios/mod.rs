@@ -16,6 +16,7 @@ mod openiked;
 mod overlap;
 mod recording;
 mod rekey;
+mod reload;
 mod shutdown;
 mod spoof;
 mod suites;
@@ -76,6 +77,7 @@ pub fn all() -> Vec<Scenario> {
         overlap::scenarios(),
         recording::scenarios(),
         rekey::scenarios(),
+        reload::scenarios(),
         shutdown::scenarios(),
         spoof::scenarios(),
         suites::scenarios(),
