@@ -5,6 +5,7 @@
 //! protocol number of ours, so that what another program keeps in the table is left alone.
 
 mod book;
+mod linger;
 mod netlink;
 
 use crate::error::StartError;
@@ -15,17 +16,21 @@ use hawser_flight::Event;
 use hawser_policy::{Policy, TenantId};
 use hawser_shard::io::{RouteChange, ShardId};
 use ipnet::IpNet;
+use linger::Lingering;
 use netlink::Netlink;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Times that a change is tried.
 const TRIES: u32 = 4;
 /// Pause after the first failure; it doubles.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Nothing is due.
+const LONG: Duration = Duration::from_secs(3600);
 /// Changes taken from the shards at once.
 const BATCH: usize = 1024;
 
@@ -112,13 +117,23 @@ impl Routes {
         mut end: oneshot::Receiver<()>,
     ) {
         let mut batch = Vec::new();
+        let mut lingering = Lingering::default();
         loop {
+            let due = lingering.next().unwrap_or_else(|| Instant::now() + LONG);
             tokio::select! {
                 biased;
                 _ = &mut end => break,
                 n = changes.recv_many(&mut batch, BATCH) => if n == 0 { break },
+                () = tokio::time::sleep_until(due) => {}
             }
-            self.carry_out(batch.drain(..)).await;
+            let now = Instant::now();
+            let mut changes = lingering.due(now);
+            changes.extend(
+                batch
+                    .drain(..)
+                    .filter(|(shard, change)| lingering.passes(now, *shard, change)),
+            );
+            self.carry_out(changes.into_iter()).await;
         }
         self.clean_up().await;
     }
