@@ -1,13 +1,14 @@
 //! The one enum of events.
 
 use crate::cause::{CloseCause, HandshakeFailure, MessageError};
+use crate::forms::{Word, forms, word};
 use crate::path::Path;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Who began an SA or an exchange.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// We did.
@@ -16,18 +17,20 @@ pub enum Role {
     Responder,
 }
 
+forms! {
+json("Lineage", tag = "kind", content = "parent")
 /// How an SA came to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case", tag = "kind", content = "parent")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lineage {
     /// By a handshake of its own.
     Initial,
     /// By rekeying the SA with this local SPI.
     Rekey(u64),
 }
+}
 
 /// Which peer an event is about, as operators name it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PeerLabel {
     /// Number of the peer (the device) in this run; never reused.
     pub instance: u64,
@@ -42,7 +45,7 @@ pub struct PeerLabel {
 }
 
 /// One recorded event.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// Milliseconds since 1970-01-01 UTC, stamped by the recorder.
     pub unix_ms: u64,
@@ -54,9 +57,10 @@ pub struct Record {
     pub event: Event,
 }
 
+forms! {
+json("Event", tag = "event")
 /// Everything that can happen, once. Field types are small and cheap to copy into a ring.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-#[serde(rename_all = "snake_case", tag = "event")]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Event {
     /// A handshake ended without an IKE SA.
     HandshakeFailed {
@@ -83,6 +87,19 @@ pub enum Event {
         /// Why.
         cause: CloseCause,
     },
+    /// How a device stood when its last Child SA went: recorded before [`Event::PeerDown`].
+    Clocks {
+        /// Milliseconds since the last new, authentic IKE message of it.
+        ike_in_ms: Option<u32>,
+        /// Milliseconds since the last authentic ESP packet of it.
+        esp_in_ms: Option<u32>,
+        /// Milliseconds since the last ESP packet to it.
+        esp_out_ms: Option<u32>,
+        /// ESP packets received on that Child SA.
+        packets_in: u64,
+        /// ESP packets sent on it.
+        packets_out: u64,
+    },
     /// An IKE SA was established.
     IkeSaEstablished {
         /// Who began it.
@@ -99,6 +116,8 @@ pub enum Event {
         local_behind_nat: bool,
         /// Handshake or rekey.
         lineage: Lineage,
+        /// The peer's outer endpoint.
+        endpoint: SocketAddr,
     },
     /// An IKE SA ended.
     IkeSaClosed {
@@ -186,7 +205,8 @@ pub enum Event {
     /// A rekey or another exchange met one of the peer's; what was decided (RFC 7296 2.25).
     Collision {
         /// Which case of RFC 7296 2.25.
-        case: &'static str,
+        #[serde(deserialize_with = "word")]
+        case: Word,
     },
     /// The peer's selectors overlap those of another living device.
     SelectorConflict {
@@ -218,7 +238,8 @@ pub enum Event {
     /// An operator acted.
     OperatorAction {
         /// The verb.
-        verb: &'static str,
+        #[serde(deserialize_with = "word")]
+        verb: Word,
     },
     /// A configuration was applied.
     ConfigApplied {
@@ -260,4 +281,51 @@ pub enum Event {
         /// More about it.
         detail: String,
     },
+}
+}
+
+impl Event {
+    /// Whether it happens all the time to a device that is well.
+    pub(crate) fn is_routine(&self) -> bool {
+        matches!(
+            self,
+            Self::ProbeSent { .. } | Self::ProbeAnswered { .. } | Self::Retransmitted { .. }
+        )
+    }
+
+    /// The same with its texts cut to so many octets: a device may have very many selectors.
+    pub(crate) fn shortened(&self, octets: usize) -> Self {
+        let mut event = self.clone();
+        match &mut event {
+            Self::IkeSaEstablished { suite, .. } | Self::WeakAlgorithm { suite } => {
+                cut(suite, octets);
+            }
+            Self::ChildSaInstalled {
+                suite,
+                local,
+                remote,
+                ..
+            } => [suite, local, remote]
+                .into_iter()
+                .for_each(|text| cut(text, octets)),
+            Self::SelectorConflict { prefix, holder } => {
+                cut(prefix, octets);
+                cut(holder, octets);
+            }
+            Self::RouteRefused { prefix } => cut(prefix, octets),
+            Self::HandshakeFailed {
+                claimed_identity: Some(identity),
+                ..
+            } => cut(identity, octets),
+            _ => {}
+        }
+        event
+    }
+}
+
+fn cut(text: &mut String, octets: usize) {
+    if text.len() > octets {
+        text.truncate(text.floor_char_boundary(octets));
+        text.push('…');
+    }
 }

@@ -1,11 +1,11 @@
 //! The outer addresses and ports of a peer.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 
 /// Where a peer is reached: our address and port, its address and port, and how ESP travels.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Path {
     /// Our outer address and port.
     pub local: SocketAddr,
