@@ -7,6 +7,7 @@ use hawser_policy::{
 };
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -17,6 +18,7 @@ pub(crate) struct Document {
     pub(crate) listen: Listen,
     pub(crate) admission: Admission,
     pub(crate) metrics: Option<At<SocketAddr>>,
+    pub(crate) observability: Observability,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) ike_policies: Vec<IkePolicy>,
     pub(crate) templates: Vec<Template>,
@@ -29,6 +31,12 @@ pub(crate) struct Listen {
     pub(crate) port: Option<At<u16>>,
     pub(crate) nat_port: Option<At<u16>>,
     pub(crate) native_esp: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Observability {
+    pub(crate) recorder: Option<At<u32>>,
+    pub(crate) incidents: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default)]

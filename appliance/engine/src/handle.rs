@@ -356,7 +356,10 @@ impl Drop for Running {
 
 fn device_of(command: &Command) -> Option<DeviceId> {
     match command {
-        Command::Reset(device) | Command::Rekey(device, _) | Command::Ping(device) => Some(*device),
+        Command::Recall(device)
+        | Command::Reset(device)
+        | Command::Rekey(device, _)
+        | Command::Ping(device) => Some(*device),
         Command::Status(_) | Command::Show(_) | Command::Apply(_) | Command::Shutdown => None,
     }
 }

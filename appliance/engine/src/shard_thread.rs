@@ -363,6 +363,8 @@ impl Loop {
                     let _ = replies.send((self.id, reply));
                 }
             }
+            // Kept by the engine once it has a store for them.
+            Output::Incident(_) => {}
             Output::Finished => self.ended = true,
         }
     }

@@ -18,7 +18,7 @@ pub(crate) fn policy(shards: u8) -> Policy {
         },
         shards: Some(shards),
         admission: Admission::default(),
-        observability: Observability { metrics: None },
+        observability: Observability::default(),
         tenants: vec![tenant()],
         templates: vec![Arc::new(template())],
         ike_policies: Vec::new(),

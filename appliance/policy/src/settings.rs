@@ -1,6 +1,7 @@
 //! Settings of the whole gateway.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where IKE and UDP-encapsulated ESP are received.
@@ -79,4 +80,19 @@ impl Default for Retransmission {
 pub struct Observability {
     /// Prometheus listener; `None`: off.
     pub metrics: Option<SocketAddr>,
+    /// Octets of each device's flight recorder: 1024 to 65536.
+    pub recorder: usize,
+    /// The file of incidents; `None`: nothing is kept beyond the recorders.
+    pub incidents: Option<PathBuf>,
+}
+
+impl Default for Observability {
+    /// No listener, 4 KiB a device, no file.
+    fn default() -> Self {
+        Self {
+            metrics: None,
+            recorder: 4096,
+            incidents: None,
+        }
+    }
 }

@@ -99,6 +99,7 @@ impl Shard {
 
     /// An answer to a question of this shard. An answer that nobody waits for is dropped.
     pub fn answer(&mut self, now: Instant, id: AskId, answer: Answer) {
+        self.clock = now;
         let Some(asked) = self.asks.open.remove(&id.0) else {
             return;
         };

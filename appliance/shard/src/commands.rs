@@ -34,9 +34,11 @@ impl Shard {
     /// An operator's command; answered by one [`Output::Reply`], or ([`Command::Shutdown`]) by
     /// [`Output::Finished`].
     pub fn command(&mut self, now: Instant, id: CommandId, command: Command) {
+        self.clock = now;
         let reply = match command {
             Command::Status(filter) => Reply::Status(self.status_view(now, &filter)),
             Command::Show(filter) => Reply::Show(self.peer_views(now, &filter)),
+            Command::Recall(device) => self.recalled(device),
             Command::Reset(device) => match self.devices.get(&device).copied() {
                 Some(key) => self.reset(now, key),
                 None => Reply::NotFound,
@@ -181,10 +183,14 @@ impl Shard {
             PeerFilter::Tenant(name) => *name == *peer.label.tenant,
             PeerFilter::Device(device) => *device == peer.device,
             PeerFilter::Name(name) => {
+                // `120.208.142.17:8192` is as good as `120.208.142.17/8192`.
+                let outer = name.parse::<std::net::SocketAddr>();
                 let mut endpoints = peer.ike_sas.iter().map(IkeSa::path).chain([peer.path]);
                 name.eq_ignore_ascii_case(&peer.label.identity)
                     || peer.label.identity.starts_with(name.as_str())
-                    || endpoints.any(|p| p.remote_label().starts_with(name.as_str()))
+                    || endpoints.any(|p| {
+                        outer == Ok(p.remote) || p.remote_label().starts_with(name.as_str())
+                    })
                     || peer.selectors.iter().any(|ts| is_inside(name, ts))
             }
         }
@@ -196,5 +202,9 @@ fn is_inside(name: &str, selector: &hawser_policy::TrafficSelector) -> bool {
     let by_address = name
         .parse()
         .is_ok_and(|address| selector.contains_address(address));
-    by_address || selector.to_string().starts_with(name)
+    let by_network = name.parse().is_ok_and(|net: ipnet::IpNet| {
+        let net = hawser_policy::TrafficSelector::from_net(net.trunc());
+        selector.start <= net.end && net.start <= selector.end
+    });
+    by_address || by_network || selector.to_string().starts_with(name)
 }

@@ -93,6 +93,7 @@ impl Shard {
         };
         peer.hear(now);
         peer.successor_seen(now, spi);
+        peer.recorder.ike_in = Some(now);
         self.settle_contests(now, key, spi, path);
         if self.peers.get(key).is_some_and(|p| !p.is_replaced(spi)) {
             self.follow(now, key, spi, path);
@@ -217,5 +218,6 @@ pub(crate) fn established_event(sa: &IkeSa) -> Event {
         peer_behind_nat: sa.nat().peer,
         local_behind_nat: sa.nat().local,
         lineage: sa.lineage(),
+        endpoint: sa.path().remote,
     }
 }

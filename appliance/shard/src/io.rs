@@ -12,6 +12,7 @@
 //! 4. then [`Shard::poll_output`](crate::Shard::poll_output) until it is empty, in order:
 //!    order is meaning.
 
+use crate::recorder::{Incident, Recall};
 use crate::view::{PeerView, StatusView};
 use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, Path, PeerLabel};
@@ -88,6 +89,8 @@ pub enum Output {
     Send(ShardId, Message),
     /// Something happened.
     Event(Option<Arc<PeerLabel>>, Event),
+    /// A device dropped, or one that had dropped came back.
+    Incident(Box<Incident>),
     /// The answer to an operator's command.
     Reply(CommandId, Reply),
     /// After `Command::Shutdown`: every DELETE is answered or given up.
@@ -279,6 +282,8 @@ pub enum Command {
     Reset(DeviceId),
     /// Rekey the IKE SA of a device, its Child SAs, or both.
     Rekey(DeviceId, RekeyWhat),
+    /// What was recorded of a device.
+    Recall(DeviceId),
     /// Probe a device now; the reply comes with the answer or when it is given up.
     Ping(DeviceId),
     /// A new policy; running SAs stay, new ones are made by it.
@@ -295,6 +300,9 @@ pub enum Reply {
     Status(StatusView),
     /// To [`Command::Show`].
     Show(Vec<PeerView>),
+    /// To [`Command::Recall`].
+    #[serde(skip)]
+    Recall(Box<Recall>),
     /// Begun (reset, rekey, apply).
     Done,
     /// To [`Command::Ping`]: the peer answered.

@@ -11,6 +11,7 @@
 //!   of SAs, [`admission`] who may begin;
 //! * devices: `placing` finds out which one a peer is and on which shard it lives, `contest` which
 //!   of its IKE SAs stays, `peer` is the device, `memory` what is kept of it, `liveness` its DPD;
+//! * [`recorder`] is what was recorded of each device, and what a drop leaves behind;
 //! * `asks` (questions), `timers`, `commands`, `status`.
 
 pub mod admission;
@@ -33,6 +34,7 @@ mod packets;
 mod pairs;
 mod peer;
 mod placing;
+pub mod recorder;
 mod responders;
 mod spi;
 mod status;
@@ -111,6 +113,12 @@ pub struct Shard {
     out: VecDeque<Output>,
     counters: Counters,
     sealed: Vec<u8>,
+    /// What recorded times are counted from.
+    born: Instant,
+    /// Now, as the caller said last.
+    clock: Instant,
+    /// Devices that dropped or came back, with the time of the drop: not told yet.
+    freezing: Vec<(DeviceId, u64)>,
 }
 
 /// Builds the [`hawser_ike::io::Env`] of a call, borrowing only what it needs of the shard.
@@ -163,6 +171,9 @@ impl Shard {
             out: VecDeque::new(),
             counters: Counters::default(),
             sealed: Vec::with_capacity(2048),
+            born: now,
+            clock: now,
+            freezing: Vec::new(),
         };
         shard.initiate_all(now);
         shard
@@ -178,6 +189,7 @@ impl Shard {
         payload: &mut [u8],
         sink: &mut dyn PacketSink,
     ) {
+        self.clock = now;
         self.demux(now, path, ecn, payload, false, sink);
     }
 
@@ -190,6 +202,7 @@ impl Shard {
         payload: &mut [u8],
         sink: &mut dyn PacketSink,
     ) {
+        self.clock = now;
         self.demux(now, path, ecn, payload, true, sink);
     }
 
@@ -201,6 +214,7 @@ impl Shard {
         packet: &mut [u8],
         sink: &mut dyn PacketSink,
     ) {
+        self.clock = now;
         self.inner_packet(now, tenant, packet, false, sink);
     }
 
@@ -212,11 +226,13 @@ impl Shard {
         packet: &mut [u8],
         sink: &mut dyn PacketSink,
     ) {
+        self.clock = now;
         self.inner_packet(now, tenant, packet, true, sink);
     }
 
     /// What another shard sends.
     pub fn message(&mut self, now: Instant, message: Message) {
+        self.clock = now;
         match message {
             Message::Adopt(adoption) => self.adopt(now, *adoption),
             Message::SelectorsAdded { .. } | Message::SelectorsRemoved { .. } => {
@@ -239,6 +255,9 @@ impl Shard {
 
     /// The next output, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if self.out.is_empty() {
+            self.tell_incidents();
+        }
         self.out.pop_front()
     }
 
@@ -261,7 +280,11 @@ impl Shard {
         ]
     }
 
+    /// Tells an event, and records it where it is about a device.
     fn event(&mut self, peer: Option<Arc<PeerLabel>>, event: Event) {
+        if let Some(label) = &peer {
+            self.record(DeviceId(label.instance), &event);
+        }
         self.out.push_back(Output::Event(peer, event));
     }
 

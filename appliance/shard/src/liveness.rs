@@ -75,9 +75,10 @@ impl Shard {
     /// An ESP packet is about to be sent to the device: on demand, a probe precedes it when
     /// nothing has come for the interval.
     pub(crate) fn before_send(&mut self, now: Instant, key: usize) {
-        let Some(peer) = self.peers.get(key) else {
+        let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
+        peer.sends(now);
         let Some(dpd) = peer.template.dpd.filter(|d| d.mode == DpdMode::OnDemand) else {
             return;
         };

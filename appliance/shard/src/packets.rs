@@ -48,6 +48,7 @@ impl Shard {
         payload: &mut [u8],
         sink: &mut dyn PacketSink,
     ) {
+        self.clock = now;
         self.esp_packet(now, path, ecn, payload, true, sink);
     }
 

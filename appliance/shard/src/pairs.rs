@@ -324,6 +324,8 @@ impl Shard {
             };
         }
         let (key, spi_out) = (pair.peer, pair.outbound.spi());
+        let clocks = self.clocks(key, spi_in);
+        self.remember_clock(key, spi_in);
         self.miss_pair(now, key, cause);
         self.activate_successor(key, spi_in);
         self.deactivate_pair(at);
@@ -345,6 +347,7 @@ impl Shard {
             self.timers.at(now + linger, TimerKey::Linger(spi_in));
         }
         if self.peers.get(key).is_some_and(|p| p.pairs.is_empty()) {
+            self.record_clocks(key, clocks);
             self.peer_down(now, key, cause);
             self.has_left(now, key);
         }

@@ -6,6 +6,7 @@ use crate::cycle::Cycle;
 use crate::index::Indexed;
 use crate::io::{DeviceId, DirectoryRequest, Question, ShardId};
 use crate::liveness::{Ping, SILENT_AFTER};
+use crate::recorder::Recorder;
 use crate::timers::TimerKey;
 use crate::view::PeerStatus;
 use hawser_flight::{CloseCause, Event, Lineage, Path, PeerLabel};
@@ -60,6 +61,7 @@ pub(crate) struct Peer {
     pub(crate) indexed: Indexed,
     moves: (u8, Instant),
     pub(crate) armed: Option<Instant>,
+    pub(crate) recorder: Recorder,
 }
 
 impl Peer {
@@ -187,6 +189,7 @@ impl Shard {
             indexed: Indexed::default(),
             moves: (0, now),
             armed: None,
+            recorder: Recorder::new(self.policy.observability.recorder),
         });
         self.devices.insert(device, key);
         key
@@ -292,6 +295,7 @@ impl Shard {
         (peer.up, peer.since, peer.down_cause) = (true, now, None);
         let label = Arc::clone(&peer.label);
         self.event(Some(label), Event::PeerUp);
+        self.freeze(key, true);
     }
 
     /// The device has lost its last pair.
@@ -303,5 +307,6 @@ impl Shard {
         let label = Arc::clone(&peer.label);
         self.counters.tunnels_down.count(cause);
         self.event(Some(label), Event::PeerDown { cause });
+        self.freeze(key, false);
     }
 }

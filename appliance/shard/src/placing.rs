@@ -264,6 +264,7 @@ impl Shard {
             let event = established_event(&sa);
             peer.template = Arc::clone(sa.template());
             peer.hear(now);
+            peer.recorder.ike_in = Some(now);
             peer.relabel(path);
             peer.ike_sas.push(sa);
             let label = Arc::clone(&peer.label);

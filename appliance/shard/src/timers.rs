@@ -82,6 +82,7 @@ impl crate::Shard {
 
     /// Time has passed.
     pub fn timeout(&mut self, now: Instant) {
+        self.clock = now;
         while let Some(key) = self.timers.pop(now) {
             match key {
                 TimerKey::Peer(peer) => self.peer_timeout(now, peer),

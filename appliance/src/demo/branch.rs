@@ -248,7 +248,11 @@ impl<'a> Branch<'a> {
                 }
                 Output::Event(_, event) => self.note(&event),
                 // A branch has one shard, no routes and no operator.
-                Output::Route(_) | Output::Send(..) | Output::Reply(..) | Output::Finished => {}
+                Output::Incident(_)
+                | Output::Route(_)
+                | Output::Send(..)
+                | Output::Reply(..)
+                | Output::Finished => {}
             }
         }
         let mut place = self.board.branch(self.number);

@@ -149,7 +149,7 @@ fn common(interface: &str, kinds: &[Kind]) -> Policy {
         },
         shards: None,
         admission: Admission::default(),
-        observability: Observability { metrics: None },
+        observability: Observability::default(),
         tenants: vec![Tenant {
             id: TenantId(0),
             name: "default".into(),

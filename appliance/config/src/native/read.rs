@@ -3,8 +3,8 @@
 use super::keys::ROOT;
 use super::table::{Source, Table, Wrong};
 use crate::document::{
-    Admission, Child, Document, Dpd, IkePolicy, Initiate, Lifetimes, Listen, PadSecret,
-    Retransmission, SecretSource, Template, Tenant,
+    Admission, Child, Document, Dpd, IkePolicy, Initiate, Lifetimes, Listen, Observability,
+    PadSecret, Retransmission, SecretSource, Template, Tenant,
 };
 use crate::problem::{At, Place, Problem, Report, nearest};
 use crate::values::parse_secret;
@@ -50,6 +50,13 @@ fn document(root: &Table<'_, '_>) -> Document {
         metrics: root
             .table("metrics")
             .and_then(|t| t.parsed("listen", from_str::<SocketAddr>)),
+        observability: root
+            .table("observability")
+            .map(|t| Observability {
+                recorder: t.count("recorder"),
+                incidents: value(t.parsed("incidents", from_str)),
+            })
+            .unwrap_or_default(),
         tenants: root.tables("tenants").iter().map(tenant).collect(),
         ike_policies: root.tables("ike_policies").iter().map(ike_policy).collect(),
         templates: root.tables("templates").iter().map(template).collect(),

@@ -20,7 +20,7 @@ fn hq_cfg_is_exactly_this() {
     );
     assert_eq!(policy.shards, None);
     assert_eq!(policy.admission, Admission::default());
-    assert_eq!(policy.observability, Observability { metrics: None });
+    assert_eq!(policy.observability, Observability::default());
     assert_eq!(
         policy.tenants,
         [Tenant {

@@ -153,7 +153,7 @@ fn policy(shards: u8, template: PeerTemplate, pad: Vec<PadEntry>) -> Policy {
         },
         shards: Some(shards),
         admission: Admission::default(),
-        observability: Observability { metrics: None },
+        observability: Observability::default(),
         tenants: vec![Tenant {
             id: TenantId(0),
             name: "default".into(),

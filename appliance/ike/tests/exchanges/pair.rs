@@ -121,7 +121,7 @@ impl Settings {
             },
             shards: None,
             admission: Admission::default(),
-            observability: Observability { metrics: None },
+            observability: Observability::default(),
             tenants: Vec::new(),
             ike_policies: Vec::new(),
             pad: Pad::new(vec![PadEntry {

@@ -34,6 +34,7 @@ pub struct Node {
     pub delivered: Vec<(TenantId, Vec<u8>)>,
     pub routes: HashMap<(TenantId, ipnet::IpNet), Vec<u64>>,
     pub replies: Vec<Reply>,
+    pub incidents: Vec<hawser_shard::recorder::Incident>,
     /// How often a shard has said that it is finished.
     pub finished: usize,
     pub address: IpAddr,
@@ -139,6 +140,7 @@ impl World {
             delivered: Vec::new(),
             routes: HashMap::new(),
             replies: Vec::new(),
+            incidents: Vec::new(),
             finished: 0,
             address,
             nat,
@@ -318,6 +320,7 @@ impl World {
             }
             Output::Event(_, event) => self.nodes[node].events.push(event),
             Output::Reply(_, reply) => self.nodes[node].replies.push(reply),
+            Output::Incident(incident) => self.nodes[node].incidents.push(*incident),
             Output::Finished => self.nodes[node].finished += 1,
         }
     }

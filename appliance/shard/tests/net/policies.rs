@@ -73,7 +73,7 @@ pub fn policy(template: PeerTemplate, listen: &str, pad: Vec<PadEntry>) -> Polic
         },
         shards: None,
         admission: Admission::default(),
-        observability: Observability { metrics: None },
+        observability: Observability::default(),
         tenants: vec![Tenant {
             id: TenantId(0),
             name: "default".into(),

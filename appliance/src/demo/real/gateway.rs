@@ -135,6 +135,7 @@ mod tests {
             peer_behind_nat: true,
             local_behind_nat: false,
             lineage,
+            endpoint: ([120, 208, 142, 17], 8192).into(),
         };
         let path = Path {
             local: "192.0.2.1:4500".parse().unwrap(),

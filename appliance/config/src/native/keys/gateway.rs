@@ -21,6 +21,12 @@ pub(in crate::native) static ROOT: Section = Section {
         ),
         optional("metrics", Kind::Table(&METRICS), "off", METRICS.doc),
         optional(
+            "observability",
+            Kind::Table(&OBSERVABILITY),
+            "all defaults",
+            OBSERVABILITY.doc,
+        ),
+        optional(
             "tenants",
             Kind::Tables(&TENANT),
             "the tenant `default` alone",
@@ -119,6 +125,27 @@ static METRICS: Section = Section {
         Kind::Text("an address and port such as 127.0.0.1:9464"),
         "Where Prometheus may ask; a loopback address is advised.",
     )],
+};
+
+static OBSERVABILITY: Section = Section {
+    doc: "What is recorded of each peer, for `hawser explain`.",
+    keys: &[
+        optional(
+            "recorder",
+            Kind::Count {
+                min: 1024,
+                max: 65_536,
+            },
+            "4096",
+            "Octets of memory for each peer's flight recorder.",
+        ),
+        optional(
+            "incidents",
+            Kind::Text("the path of a file"),
+            "`incidents.redb` in the state directory",
+            "The file that keeps what was recorded of each drop: the last 32 of a peer, for 30 days.",
+        ),
+    ],
 };
 
 static TENANT: Section = Section {
