@@ -249,7 +249,8 @@ pub enum Event {
     /// A plugin decided about a peer. What only waits is counted, not recorded.
     PluginDecided {
         /// Its hook.
-        hook: &'static str,
+        #[serde(deserialize_with = "word")]
+        hook: Word,
         /// Its name.
         plugin: Arc<str>,
         /// Its version.
@@ -262,18 +263,22 @@ pub enum Event {
     /// A plugin was asked about a peer and did not decide: the fallback of the hook did.
     PluginUndecided {
         /// The hook.
-        hook: &'static str,
+        #[serde(deserialize_with = "word")]
+        hook: Word,
         /// What happened in place of a decision: `refused`, `allowed` or `template`.
-        fallback: &'static str,
+        #[serde(deserialize_with = "word")]
+        fallback: Word,
         /// Why.
         reason: String,
     },
     /// Something happened to a plugin.
     PluginChanged {
         /// `loaded`, `rolled_back`, `unloaded`, `load_failed`, `fault` or `disabled`.
-        change: &'static str,
+        #[serde(deserialize_with = "word")]
+        change: Word,
         /// Its hook.
-        hook: &'static str,
+        #[serde(deserialize_with = "word")]
+        hook: Word,
         /// Where it decides.
         scope: String,
         /// Name, version and generation, where they are known.
@@ -313,6 +318,8 @@ impl Event {
                 cut(holder, octets);
             }
             Self::RouteRefused { prefix } => cut(prefix, octets),
+            Self::PluginDecided { decision: text, .. }
+            | Self::PluginUndecided { reason: text, .. } => cut(text, octets),
             Self::HandshakeFailed {
                 claimed_identity: Some(identity),
                 ..

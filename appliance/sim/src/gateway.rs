@@ -246,6 +246,7 @@ impl Gateway {
             Output::Send(to, message) => self.effects.push(Effect::Mail(to, message)),
             Output::Event(label, event) => self.effects.push(Effect::Event(label, event)),
             Output::Reply(_, reply) => self.replies.push(reply),
+            Output::Incident(_) => {}
             Output::Finished => self.finished += 1,
         }
     }

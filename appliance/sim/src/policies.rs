@@ -96,7 +96,7 @@ fn policy(templates: Vec<PeerTemplate>, listen: IpAddr, pad: Vec<PadEntry>) -> P
         },
         shards: None,
         admission: Admission::default(),
-        observability: Observability { metrics: None },
+        observability: Observability::default(),
         tenants: templates.iter().map(tenant).collect(),
         ike_policies: vec![IkePolicy {
             name: "any".into(),
