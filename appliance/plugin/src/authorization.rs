@@ -158,6 +158,7 @@ fn ask(
     let asked = to_wit(request, left);
     let verdict = live.enter(VERDICT, |bindings, store| {
         bindings
+            .all
             .hawser_plugin_authorization()
             .call_authorize(store, &asked)
     })?;

@@ -29,6 +29,9 @@ pub mod log_format {
     wasmtime::component::bindgen!({
         path: "../../sdk/wit",
         world: "log-format",
-        with: { "hawser:plugin/host": super::dpd_policy::hawser::plugin::host },
+        with: {
+            "hawser:plugin/host": super::dpd_policy::hawser::plugin::host,
+            "hawser:plugin/types": super::dpd_policy::hawser::plugin::types,
+        },
     });
 }

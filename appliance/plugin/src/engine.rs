@@ -7,7 +7,8 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
 };
 
 /// How often the epoch advances: the grain of every deadline.
@@ -126,6 +127,8 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_tables_per_component(16)
         .max_memory_size(limits.memory)
         .table_elements(limits.table_elements)
+        // Only what was touched is reset, where the kernel tells (6.7 and later).
+        .pagemap_scan(Enabled::Auto)
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(16 << 10)
         .max_unused_warm_slots(limits.instances.min(32));

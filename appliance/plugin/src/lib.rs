@@ -18,6 +18,7 @@
 //! generation is loaded or the previous one is rolled back.
 
 mod authorization;
+mod batch;
 mod bindings;
 mod cache;
 mod clock;
@@ -25,6 +26,7 @@ mod compile;
 mod component;
 pub mod dpd;
 mod engine;
+mod entry;
 mod event;
 mod fault;
 mod generation;
@@ -38,6 +40,7 @@ mod scope;
 pub mod settings;
 mod signature;
 mod text;
+mod wire;
 mod world;
 
 pub use authorization::{

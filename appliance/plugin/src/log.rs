@@ -2,15 +2,73 @@
 
 use std::sync::Arc;
 
-use crate::bindings::log_format::exports::hawser::plugin::log as wit;
+use crate::batch::Texts;
 use crate::fault::{Decided, Failure, Origin, PluginFault};
 use crate::generation::Reused;
 use crate::hooks::Plugins;
 use crate::instance::Live;
 use crate::text::clean;
+use crate::wire::{self, Span, Wired};
 use crate::world::Log;
 
-pub use wit::{Event, Value};
+/// A value of an event's field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// A number below zero, or one that may be.
+    Integer(i64),
+    /// A number that is never below zero.
+    Unsigned(u64),
+    /// A number with a fraction.
+    Number(f64),
+    /// Yes or no.
+    Boolean(bool),
+}
+
+/// An event to format.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub time_unix_ns: u64,
+    /// Counted from 1 over the whole gateway.
+    pub sequence: u64,
+    /// Which shard saw it.
+    pub shard: u16,
+    /// How grave it is.
+    pub severity: Severity,
+    /// Its name, e.g. `probe_sent`.
+    pub name: String,
+    /// Tenant of its device.
+    pub tenant: Option<String>,
+    /// Template of its device.
+    pub template: Option<String>,
+    /// Authenticated identity of its device.
+    pub identity: Option<String>,
+    /// Number of its device in this run, from 1.
+    pub device: Option<u64>,
+    /// Our outer endpoint as `192.0.2.1/4500`.
+    pub local: Option<String>,
+    /// The device's outer endpoint.
+    pub remote: Option<String>,
+    /// Its own fields, by the names of the events' JSON.
+    pub fields: Vec<(String, Value)>,
+}
+
+/// How grave an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// For those who look for something.
+    Debug,
+    /// For the record.
+    Info,
+    /// Worth a look.
+    Notice,
+    /// Something may be wrong.
+    Warning,
+    /// Something is wrong.
+    Error,
+}
 
 /// Events of one call; longer batches are split.
 pub const BATCH: usize = 256;
@@ -22,6 +80,7 @@ pub struct LogHost {
     plugins: Arc<Plugins>,
     revision: u64,
     reused: Option<Reused<Log>>,
+    batch: Batch,
 }
 
 impl LogHost {
@@ -31,6 +90,7 @@ impl LogHost {
             plugins,
             revision: 0,
             reused: None,
+            batch: Batch::default(),
         }
     }
 
@@ -48,10 +108,11 @@ impl LogHost {
             self.revision = revision;
         }
         let before = out.len();
+        let batch = &mut self.batch;
         let result = self.reused.as_mut()?.call(|live| {
-            for batch in events.chunks(BATCH) {
-                out.extend(format(live, batch)?);
-                live.meter().outcome(0, batch.len() as u64);
+            for chunk in events.chunks(BATCH) {
+                out.extend_from_slice(&batch.format(live, chunk)?);
+                live.meter().outcome(0, chunk.len() as u64);
             }
             Ok(())
         });
@@ -62,25 +123,83 @@ impl LogHost {
     }
 }
 
-fn format(live: &mut Live<Log>, batch: &[Event]) -> Result<Vec<u8>, PluginFault> {
-    let most = EVENT * batch.len();
-    let answer = live.enter(most + EVENT, |bindings, store| {
-        bindings.hawser_plugin_log().call_format(store, batch)
-    })?;
-    let lines = answer.map_err(|message| PluginFault::Declined(clean(&message, 1024)))?;
-    if lines.len() > most {
-        return Err(PluginFault::TooMuchOutput(format!(
-            "{} octets for {} events, at most {EVENT} an event",
-            lines.len(),
-            batch.len()
-        )));
+/// The events of one call as the contract carries them; kept for its room.
+#[derive(Default)]
+struct Batch {
+    texts: Texts,
+    fields: Vec<Wired<wire::Field>>,
+    events: Vec<Wired<wire::Event>>,
+}
+
+impl Batch {
+    fn format(&mut self, live: &mut Live<Log>, events: &[Event]) -> Result<Vec<u8>, PluginFault> {
+        self.texts.clear();
+        self.fields.clear();
+        self.events.clear();
+        for event in events {
+            self.put(event);
+        }
+        let most = EVENT * events.len();
+        let answer = live.enter(most + EVENT, |bindings, store| {
+            let texts = self.texts.as_str();
+            bindings.hook.call(store, texts, &self.fields, &self.events)
+        })?;
+        let lines = answer.map_err(|message| PluginFault::Declined(clean(&message, 1024)))?;
+        if lines.len() > most {
+            return Err(PluginFault::TooMuchOutput(format!(
+                "{} octets for {} events, at most {EVENT} an event",
+                lines.len(),
+                events.len()
+            )));
+        }
+        if lines.last().is_some_and(|last| *last != b'\n') {
+            return Err(PluginFault::BadAnswer(
+                "its last line has no line feed".into(),
+            ));
+        }
+        Ok(lines)
     }
-    if lines.last().is_some_and(|last| *last != b'\n') {
-        return Err(PluginFault::BadAnswer(
-            "its last line has no line feed".into(),
-        ));
+
+    fn put(&mut self, event: &Event) {
+        let texts = &mut self.texts;
+        let first_field = self.fields.len();
+        for (name, value) in &event.fields {
+            let name = texts.put(name);
+            let (case, value) = match value {
+                Value::Text(text) => (0, texts.put(text).packed()),
+                Value::Integer(number) => (1, number.cast_unsigned()),
+                Value::Unsigned(number) => (2, *number),
+                Value::Number(number) => (3, number.to_bits()),
+                Value::Boolean(truth) => (4, u64::from(*truth)),
+            };
+            self.fields.push(Wired(wire::Field {
+                name,
+                case,
+                padding: [0; 7],
+                value,
+            }));
+        }
+        let mut text = |text: &Option<String>| texts.put(text.as_deref().unwrap_or_default());
+        self.events.push(Wired(wire::Event {
+            time_unix_ns: event.time_unix_ns,
+            sequence: event.sequence,
+            device: event.device.unwrap_or(0),
+            shard: event.shard,
+            severity: event.severity as u8,
+            tenant: text(&event.tenant),
+            template: text(&event.template),
+            identity: text(&event.identity),
+            local: text(&event.local),
+            remote: text(&event.remote),
+            name: texts.put(&event.name),
+            // A batch of 256 events does not have 2^32 fields: each takes memory of ours.
+            first_field: u32::try_from(first_field).unwrap_or(u32::MAX),
+            fields: u32::try_from(event.fields.len()).unwrap_or(0),
+            ext: Span::default(),
+            padding: 0,
+            end: [0; 4],
+        }));
     }
-    Ok(lines)
 }
 
 /// Events as a self-test shows them: one with everything, one with nothing.
@@ -89,7 +208,7 @@ pub fn sample_events() -> Vec<Event> {
         time_unix_ns: 1_700_000_000_000_000_000,
         sequence: 1,
         shard: 0,
-        severity: "info".into(),
+        severity: Severity::Info,
         name: "self_test".into(),
         tenant: None,
         template: None,
@@ -98,7 +217,6 @@ pub fn sample_events() -> Vec<Event> {
         local: None,
         remote: None,
         fields: Vec::new(),
-        ext: Vec::new(),
     };
     let full = Event {
         sequence: 2,
@@ -122,5 +240,5 @@ pub fn sample_events() -> Vec<Event> {
 }
 
 pub(crate) fn canary(live: &mut Live<Log>) -> Result<(), PluginFault> {
-    format(live, &sample_events()).map(drop)
+    Batch::default().format(live, &sample_events()).map(drop)
 }

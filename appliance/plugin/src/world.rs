@@ -8,6 +8,7 @@ use crate::bindings::log_format::exports::hawser::plugin::plugin as log_plugin;
 use crate::bindings::peer_authorization::exports::hawser::plugin::plugin as authorization_plugin;
 use crate::bindings::{dpd_policy, log_format, peer_authorization};
 use crate::component::Hook;
+use crate::entry::{Decide, Format};
 use crate::fault::PluginFault;
 use crate::instance::{HostState, Live};
 use crate::{authorization, dpd, log};
@@ -34,6 +35,7 @@ pub(crate) trait World: Sized + Send + Sync + 'static {
     /// Names of what is counted of the answers, at most four.
     const OUTCOMES: &'static [&'static str];
     type Pre: Send + Sync;
+    /// The exports of an instance.
     type Bindings: Send;
 
     /// Checks that the exports have the world's types.
@@ -55,8 +57,14 @@ pub(crate) trait World: Sized + Send + Sync + 'static {
     fn canary(live: &mut Live<Self>) -> Result<(), PluginFault>;
 }
 
+/// The exports of an instance, and its hook's function for records that are copied whole.
+pub(crate) struct Bound<A, H> {
+    pub(crate) all: A,
+    pub(crate) hook: H,
+}
+
 macro_rules! world {
-    ($name:ident, $hook:ident, $outcomes:expr, $pre:ty, $bindings:ty, $plugin:ident, $canary:path) => {
+    ($name:ident, $hook:ident, $outcomes:expr, $pre:ty, $bindings:ty, $hook_function:ty, $bind:expr, $plugin:ident, $canary:path) => {
         /// Marks the world of this name.
         #[derive(Debug)]
         pub(crate) struct $name;
@@ -65,7 +73,7 @@ macro_rules! world {
             const HOOK: Hook = Hook::$hook;
             const OUTCOMES: &'static [&'static str] = $outcomes;
             type Pre = $pre;
-            type Bindings = $bindings;
+            type Bindings = Bound<$bindings, $hook_function>;
 
             fn pre(pre: InstancePre<HostState>) -> wasmtime::Result<Self::Pre> {
                 <$pre>::new(pre)
@@ -75,7 +83,9 @@ macro_rules! world {
                 pre: &Self::Pre,
                 store: &mut Store<HostState>,
             ) -> wasmtime::Result<Self::Bindings> {
-                pre.instantiate(store)
+                let all = pre.instantiate(&mut *store)?;
+                let hook = $bind(&all, store)?;
+                Ok(Bound { all, hook })
             }
 
             fn describe(
@@ -87,7 +97,7 @@ macro_rules! world {
                     version,
                     summary,
                     settings_schema,
-                } = bindings.hawser_plugin_plugin().call_describe(store)?;
+                } = bindings.all.hawser_plugin_plugin().call_describe(store)?;
                 Ok(Description {
                     name,
                     version,
@@ -101,7 +111,10 @@ macro_rules! world {
                 store: &mut Store<HostState>,
                 settings: &str,
             ) -> wasmtime::Result<Result<(), Refusal>> {
-                let result = bindings.hawser_plugin_plugin().call_init(store, settings)?;
+                let result = bindings
+                    .all
+                    .hawser_plugin_plugin()
+                    .call_init(store, settings)?;
                 Ok(result.map_err(|error| (error.path, error.message)))
             }
 
@@ -118,6 +131,8 @@ world!(
     &["wait_until", "wait", "probe", "give_up"],
     dpd_policy::DpdPolicyPre<HostState>,
     dpd_policy::DpdPolicy,
+    Decide,
+    Decide::bind,
     dpd_plugin,
     dpd::canary
 );
@@ -127,6 +142,8 @@ world!(
     &["allow", "narrow", "deny"],
     peer_authorization::PeerAuthorizationPre<HostState>,
     peer_authorization::PeerAuthorization,
+    (),
+    |_, _| -> wasmtime::Result<()> { Ok(()) },
     authorization_plugin,
     authorization::canary
 );
@@ -136,6 +153,8 @@ world!(
     &["format"],
     log_format::LogFormatPre<HostState>,
     log_format::LogFormat,
+    Format,
+    Format::bind,
     log_plugin,
     log::canary
 );

@@ -73,7 +73,7 @@ fn an_endless_loop_meets_its_deadline() {
 #[test]
 fn a_deep_recursion_exhausts_its_stack() {
     let fixture = Fixture::dpd("deep", 1_000)
-        .misbehaves("(drop (i32.add (i32.const 1) (call $hook (local.get 0) (local.get 1))))");
+        .misbehaves("(drop (i32.add (i32.const 1) (call $hook (local.get 0) (local.get 1) (local.get 2) (local.get 3))))");
     let failure = dpd_failure(&fixture);
     assert!(matches!(failure.fault, PluginFault::Stack(_)), "{failure}");
 }

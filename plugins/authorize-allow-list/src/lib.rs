@@ -89,16 +89,16 @@ impl Rule {
         })
     }
 
-    fn names(&self, request: &Request) -> bool {
+    fn names(&self, request: &Request<'_>) -> bool {
         let tenants = self.tenants.as_ref();
-        tenants.is_none_or(|t| t.contains(&request.tenant))
+        tenants.is_none_or(|t| t.iter().any(|t| t == request.tenant))
             && self
                 .identities
                 .iter()
-                .any(|i| wildcard::fits(i, &request.identity))
+                .any(|i| wildcard::fits(i, request.identity))
     }
 
-    fn allows_source(&self, request: &Request) -> bool {
+    fn allows_source(&self, request: &Request<'_>) -> bool {
         let Some(sources) = &self.sources else {
             return true;
         };
@@ -106,7 +106,7 @@ impl Rule {
         address.is_ok_and(|a| sources.iter().any(|s| s.contains(a)))
     }
 
-    fn decide(&self, request: &Request) -> Verdict {
+    fn decide(&self, request: &Request<'_>) -> Verdict {
         let mut grant = Grant::everything();
         if let Some(hours) = &self.hours {
             let open = hours.iter().filter_map(|w| w.open_for(request.now_unix_s));
@@ -148,14 +148,14 @@ fn ranges(
 }
 
 /// The parts of what is asked for that are allowed.
-fn narrow(asked: &[String], allowed: &[Range]) -> Vec<String> {
+fn narrow(asked: &[&str], allowed: &[Range]) -> Vec<String> {
     let asked = asked.iter().filter_map(|s| s.parse::<Selector>().ok());
     let parts = asked.flat_map(|s| allowed.iter().filter_map(move |range| s.within(range)));
     parts.map(|s| s.to_string()).collect()
 }
 
 impl PeerAuthorization for AllowList {
-    fn authorize(&mut self, request: &Request) -> Verdict {
+    fn authorize(&mut self, request: &Request<'_>) -> Verdict {
         let mut named = self.rules.iter().filter(|r| r.names(request)).peekable();
         let listed = named.peek().is_some();
         match named.find(|r| r.allows_source(request)) {

@@ -4,7 +4,7 @@ use super::*;
 use hawser_sdk::testing::authorization::request;
 use hawser_sdk::{configure, testing};
 
-fn verdict(settings: &str, request: &Request) -> Verdict {
+fn verdict(settings: &str, request: &Request<'_>) -> Verdict {
     let mut list: AllowList = configure(settings).expect("good settings");
     list.authorize(request)
 }
@@ -51,7 +51,7 @@ fn only_who_is_listed_comes_in() {
         "not-permitted"
     );
     let elsewhere = Request {
-        tenant: "north".to_owned(),
+        tenant: "north",
         ..request("test")
     };
     assert_eq!(code(&verdict(settings, &elsewhere)), "not-permitted");
@@ -68,12 +68,12 @@ fn the_first_rule_that_fits_the_source_decides() {
     };
     assert_eq!(grant.remote_selectors, ["172.16.19.0/25"]);
     let inside = Request {
-        address: "10.1.1.1".to_owned(),
+        address: "10.1.1.1",
         ..request("test")
     };
     assert_eq!(verdict(settings, &inside), Verdict::allow());
     let stranger = Request {
-        address: "198.51.100.1".to_owned(),
+        address: "198.51.100.1",
         ..request("test")
     };
     let Verdict::Deny(denial) = verdict(settings, &stranger) else {
@@ -114,10 +114,12 @@ fn the_number_of_devices_is_limited() {
 fn selectors_are_only_ever_narrowed() {
     let settings =
         r#"{"rules": [{"identities": ["*"], "selectors": ["172.16.0.0/12", "10.0.0.0/8"]}]}"#;
-    let asking = |selectors: &[&str]| Request {
-        remote_selectors: selectors.iter().map(|s| (*s).to_owned()).collect(),
-        ..request("test")
-    };
+    fn asking<'a>(selectors: &[&'a str]) -> Request<'a> {
+        Request {
+            remote_selectors: selectors.to_vec(),
+            ..request("test")
+        }
+    }
     let Verdict::Allow(grant) = verdict(settings, &asking(&["0.0.0.0/0[6/443]", "192.0.2.0/24"]))
     else {
         panic!("a part of it is allowed");

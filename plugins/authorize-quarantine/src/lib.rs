@@ -76,9 +76,9 @@ impl Plugin for Quarantine {
 }
 
 impl PeerAuthorization for Quarantine {
-    fn authorize(&mut self, request: &Request) -> Verdict {
+    fn authorize(&mut self, request: &Request<'_>) -> Verdict {
         let set = &self.settings;
-        if set.exempt.contains(&request.identity) {
+        if set.exempt.iter().any(|e| e == request.identity) {
             return Verdict::allow();
         }
         let flapping = request.downs >= set.flapping_downs;
@@ -106,7 +106,7 @@ impl PeerAuthorization for Quarantine {
 }
 
 impl Quarantine {
-    fn limited(&self, request: &Request, why: &str) -> Verdict {
+    fn limited(&self, request: &Request<'_>, why: &str) -> Verdict {
         let mut grant = Grant::everything().with_attribute("quarantine", why);
         grant.lifetime_s = self.settings.lifetime_s;
         if let Some(allowed) = &self.selectors {
@@ -133,13 +133,13 @@ mod tests {
     use hawser_sdk::testing::authorization::request;
     use hawser_sdk::{configure, testing};
 
-    fn verdict(settings: &str, request: &Request) -> Verdict {
+    fn verdict(settings: &str, request: &Request<'_>) -> Verdict {
         configure::<Quarantine>(settings)
             .expect("good settings")
             .authorize(request)
     }
 
-    fn test(devices: u32, ups: u32, downs: u32) -> Request {
+    fn test(devices: u32, ups: u32, downs: u32) -> Request<'static> {
         Request {
             identity_devices: devices,
             ups,

@@ -88,16 +88,16 @@ impl Plugin for Adaptive {
 }
 
 impl DpdPolicy for Adaptive {
-    fn decide(&mut self, evidence: &Evidence) -> Decision {
-        if evidence.template_settings.mode() == Mode::Off {
+    fn decide(&mut self, evidence: &Evidence<'_>) -> Decision {
+        if evidence.template_settings.mode == Mode::Off {
             return Decision::wait();
         }
-        let mut memo = Memo::read(&evidence.memo).unwrap_or_else(|| Memo {
+        let mut memo = Memo::read(evidence.memo).unwrap_or_else(|| Memo {
             active_ms: active_ms(evidence),
             ..Memo::default()
         });
         self.learn(evidence, &mut memo);
-        let decision = match evidence.trigger() {
+        let decision = match evidence.trigger {
             Trigger::Unanswered => self.again(evidence, &memo),
             _ if evidence.is_probing() => Decision::wait(),
             Trigger::BeforeSend if evidence.quiet_ms() > self.quiet_ms(&memo) => {
@@ -117,15 +117,15 @@ impl DpdPolicy for Adaptive {
 }
 
 /// When something last went out or came in.
-fn active_ms(evidence: &Evidence) -> u64 {
+fn active_ms(evidence: &Evidence<'_>) -> u64 {
     let out = evidence.esp_out_ms.max(evidence.transmitted_ms);
     evidence.heard_ms().max(out.unwrap_or(0))
 }
 
 impl Adaptive {
-    fn learn(&self, evidence: &Evidence, memo: &mut Memo) {
+    fn learn(&self, evidence: &Evidence<'_>, memo: &mut Memo) {
         let now = evidence.now_ms;
-        match evidence.trigger() {
+        match evidence.trigger {
             Trigger::Established => {
                 // Round trips and the NAT are still the same; what was under way is not.
                 memo.probing_since_ms = 0;
@@ -163,7 +163,7 @@ impl Adaptive {
     }
 
     /// When a device without traffic is probed: spread over the last fifth of the time.
-    fn idle_at(&self, evidence: &Evidence, memo: &Memo) -> u64 {
+    fn idle_at(&self, evidence: &Evidence<'_>, memo: &Memo) -> u64 {
         let mut idle = self.settings.idle_ms;
         if evidence.behind_nat && memo.forgot_ms != 0 {
             idle = idle.min(u64::from(memo.forgot_ms) * 3 / 4);
@@ -186,13 +186,13 @@ impl Adaptive {
         wait.min(s.longest_wait_ms)
     }
 
-    fn probe(&self, evidence: &Evidence, memo: &mut Memo) -> Decision {
+    fn probe(&self, evidence: &Evidence<'_>, memo: &mut Memo) -> Decision {
         memo.probing_since_ms = evidence.now_ms;
         memo.active_ms = active_ms(evidence);
         Decision::probe(self.wait_ms(memo, 0))
     }
 
-    fn again(&self, evidence: &Evidence, memo: &Memo) -> Decision {
+    fn again(&self, evidence: &Evidence<'_>, memo: &Memo) -> Decision {
         if evidence.heard_after(memo.probing_since_ms) {
             return Decision::probe(ALIVE_RETRY_MS);
         }

@@ -123,7 +123,7 @@ fn idle_devices_are_not_asked_together() {
 #[test]
 fn a_template_without_dpd_is_left_alone() {
     let mut device = evidence();
-    device.template_settings.mode = "off".to_owned();
+    device.template_settings.mode = Mode::Off;
     let drive = Drive::with(policy(), device).advance(999_000).esp_out();
     assert!(drive.probes().is_empty());
 }

@@ -51,9 +51,9 @@ fn within(path: &str, value: Option<u64>, least: u64, most: u64) -> Result<(), S
 }
 
 impl DpdPolicy for Case {
-    fn decide(&mut self, evidence: &Evidence) -> Decision {
+    fn decide(&mut self, evidence: &Evidence<'_>) -> Decision {
         let retry = self.retry_ms(evidence);
-        match (evidence.template_settings.mode(), evidence.trigger()) {
+        match (evidence.template_settings.mode, evidence.trigger) {
             (_, Trigger::Unanswered) => {
                 let retries = self.settings.retries;
                 let retries = retries.unwrap_or(evidence.template_settings.retries);
@@ -76,19 +76,19 @@ impl DpdPolicy for Case {
 }
 
 impl Case {
-    fn interval_ms(&self, evidence: &Evidence) -> u64 {
+    fn interval_ms(&self, evidence: &Evidence<'_>) -> u64 {
         let interval = self.settings.interval_ms;
         interval.unwrap_or(evidence.template_settings.interval_ms)
     }
 
-    fn retry_ms(&self, evidence: &Evidence) -> u64 {
+    fn retry_ms(&self, evidence: &Evidence<'_>) -> u64 {
         let retry = self.settings.retry_ms;
         retry.unwrap_or(evidence.template_settings.retry_ms)
     }
 
-    fn periodic(&self, evidence: &Evidence, trigger: Trigger<'_>, retry: u64) -> Decision {
+    fn periodic(&self, evidence: &Evidence<'_>, trigger: Trigger, retry: u64) -> Decision {
         let (now, interval) = (evidence.now_ms, self.interval_ms(evidence).max(1));
-        let due = match <[u8; 8]>::try_from(evidence.memo.as_slice()) {
+        let due = match <[u8; 8]>::try_from(evidence.memo) {
             Ok(memo) if trigger != Trigger::Established => u64::from_le_bytes(memo),
             // Another policy's memo, or a new IKE SA: the beat begins now.
             _ => now + interval,
@@ -121,7 +121,7 @@ mod tests {
 
     fn periodic() -> Drive<Case> {
         let mut device = evidence();
-        device.template_settings.mode = "periodic".to_owned();
+        device.template_settings.mode = Mode::Periodic;
         Drive::with(configure("{}").expect("defaults"), device)
     }
 
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_template_without_dpd_is_left_alone() {
         let mut device = evidence();
-        device.template_settings.mode = "off".to_owned();
+        device.template_settings.mode = Mode::Off;
         let drive = Drive::with(configure::<Case>("{}").expect("defaults"), device);
         assert!(drive.advance(99_000).esp_out().probes().is_empty());
     }

@@ -7,25 +7,25 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Appends the block about the pair of Child SAs that an event names.
-pub(crate) fn write(text: &mut String, event: &Event, sa: Option<&ChildSa>) {
+pub(crate) fn write(text: &mut String, event: &Event<'_>, sa: Option<&ChildSa>) {
     let selectors = |own: &str, known: Option<&str>| -> String {
         event.text(own).or(known).unwrap_or_default().to_owned()
     };
     let local = selectors("local", sa.map(|sa| sa.local.as_str()));
     let remote = selectors("remote", sa.map(|sa| sa.remote.as_str()));
-    let address = |endpoint: &Option<String>| -> String {
-        let endpoint = endpoint.as_deref().unwrap_or_default();
+    let address = |endpoint: Option<&str>| -> String {
+        let endpoint = endpoint.unwrap_or_default();
         host_port(endpoint).0.to_owned()
     };
-    let inside = event.tenant.as_deref().filter(|t| *t != "default");
+    let inside = event.tenant.filter(|t| *t != "default");
     let mut line = |name: &str, value: &str| {
         let space = if value.is_empty() { "" } else { " " };
         let _ = writeln!(text, "{name}:{space}{value}");
     };
     line("SA information", "");
     line("Role", sa.map_or("", |sa| sa.our_role));
-    line("Local address", &address(&event.local));
-    line("Remote address", &address(&event.remote));
+    line("Local address", &address(event.local));
+    line("Remote address", &address(event.remote));
     flows(&mut line, "Sour addr", &local);
     flows(&mut line, "Dest addr", &remote);
     line("Inside VPN instance", inside.unwrap_or_default());

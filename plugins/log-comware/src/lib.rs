@@ -72,7 +72,7 @@ impl Plugin for Comware {
 }
 
 impl LogFormat for Comware {
-    fn format(&mut self, event: &Event, lines: &mut Vec<u8>) -> Result<(), String> {
+    fn format(&mut self, event: &Event<'_>, lines: &mut Vec<u8>) -> Result<(), String> {
         self.sas.begin(event);
         let text = self.text(event);
         lines.extend_from_slice(text.as_bytes());
@@ -82,10 +82,10 @@ impl LogFormat for Comware {
 }
 
 impl Comware {
-    fn text(&mut self, event: &Event) -> String {
+    fn text(&mut self, event: &Event<'_>) -> String {
         let message_id = event.unsigned("message_id").unwrap_or(0);
         let device = event.device.unwrap_or(0);
-        match event.name.as_str() {
+        match event.name {
             "probe_sent" => {
                 self.probes.insert(device, message_id);
                 self.probe(event, message_id, "Send DPD packet.")
@@ -108,13 +108,13 @@ impl Comware {
         }
     }
 
-    fn is_probe(&self, event: &Event, device: u64, message_id: u64) -> bool {
+    fn is_probe(&self, event: &Event<'_>, device: u64, message_id: u64) -> bool {
         event.unsigned("exchange") == Some(INFORMATIONAL)
             && self.probes.get(&device) == Some(&message_id)
     }
 
     /// `*Nov 8 02:36:03:634 2023 H3C IKEV2/7/`: `*` is debugging, `%` is the log.
-    fn stamp(&self, event: &Event, mark: char, module: &str) -> String {
+    fn stamp(&self, event: &Event<'_>, mark: char, module: &str) -> String {
         let time = Civil::new(event.time_unix_ns, self.settings.utc_offset_minutes);
         format!(
             "{mark}{} {} {:02}:{:02}:{:02}:{:03} {} {} {module}: -Context={}; ",
@@ -131,9 +131,9 @@ impl Comware {
     }
 
     /// A header with the pair of addresses, and what is said under it.
-    fn line(&self, event: &Event, mnemonic: &str, text: &str) -> String {
+    fn line(&self, event: &Event<'_>, mnemonic: &str, text: &str) -> String {
         let mut line = self.stamp(event, '*', &format!("IKEV2/7/{mnemonic}"));
-        let tenant = event.tenant.as_deref().unwrap_or_default();
+        let tenant = event.tenant.unwrap_or_default();
         let vrf = self.settings.vrf.get(tenant).copied().unwrap_or(0);
         let _ = write!(line, "vrf = {vrf}");
         if let (Some(local), Some(remote)) = (&event.local, &event.remote) {
@@ -145,9 +145,9 @@ impl Comware {
         line
     }
 
-    fn probe(&self, event: &Event, message_id: u64, what: &str) -> String {
-        let (_, local_port) = host_port(event.local.as_deref().unwrap_or_default());
-        let (address, port) = host_port(event.remote.as_deref().unwrap_or_default());
+    fn probe(&self, event: &Event<'_>, message_id: u64, what: &str) -> String {
+        let (_, local_port) = host_port(event.local.unwrap_or_default());
+        let (address, port) = host_port(event.remote.unwrap_or_default());
         let sending =
             format!("Sending packet to {address} remote port {port}, local port {local_port}.");
         let spis = self.sas.ike_sa(event);
@@ -161,7 +161,7 @@ impl Comware {
             + &self.line(event, "PACKET", &packet)
     }
 
-    fn removed(&self, event: &Event) -> String {
+    fn removed(&self, event: &Event<'_>) -> String {
         let cause = event.text("cause").unwrap_or_default();
         let mut text = self.sa(event, "IPSEC_SA_TERMINATE", "deleted", Some(reason(cause)));
         // Comware's state machine prints the SPI in the order of octets of its processor.
@@ -178,7 +178,7 @@ impl Comware {
         text
     }
 
-    fn sa(&self, event: &Event, mnemonic: &str, what: &str, reason: Option<&str>) -> String {
+    fn sa(&self, event: &Event<'_>, mnemonic: &str, what: &str, reason: Option<&str>) -> String {
         let mut text = self.stamp(event, '%', &format!("IPSEC/6/{mnemonic}"));
         let _ = writeln!(text, "IPsec SA was {what}.");
         if let Some(reason) = reason {

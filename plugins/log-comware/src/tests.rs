@@ -8,29 +8,29 @@ fn comware() -> Comware {
     configure("{}").expect("defaults")
 }
 
-fn established() -> Event {
+fn established() -> Event<'static> {
     event("ike_sa_established")
         .with("role", "responder")
         .with("spi_i", 0x0a78_6923_a422_1b30_u64)
         .with("spi_r", 0xff1b_a72b_42ed_8c98_u64)
 }
 
-fn installed() -> Event {
+fn installed() -> Event<'static> {
     let mut event = event("child_sa_installed")
         .with("spi_in", 3_865_425_843_u32)
         .with("spi_out", 3_491_711_361_u32)
         .with("local", "192.168.100.0/24")
         .with("remote", "172.16.19.0/24");
-    event.remote = Some("183.202.198.192/22016".to_owned());
+    event.remote = Some("183.202.198.192/22016");
     event
 }
 
-fn removed(cause: &str) -> Event {
+fn removed(cause: &str) -> Event<'_> {
     let mut event = event("child_sa_removed")
         .with("spi_in", 3_865_425_843_u32)
         .with("spi_out", 3_491_711_361_u32)
         .with("cause", cause);
-    event.remote = Some("183.202.198.192/22016".to_owned());
+    event.remote = Some("183.202.198.192/22016");
     event
 }
 
@@ -138,7 +138,7 @@ fn settings_and_tenants_show() {
                        "utc-offset-minutes": 480}"#;
     let mut comware: Comware = configure(settings).expect("good");
     let mut up = event("peer_up");
-    up.tenant = Some("north".to_owned());
+    up.tenant = Some("north");
     assert_eq!(
         lines(&mut comware, &[up]),
         [

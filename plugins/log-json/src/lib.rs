@@ -5,8 +5,8 @@
 //! (`hawser.tenant`, `hawser.device`, `network.peer.address`, ...) and the event's own fields under
 //! `hawser.event.`; `ext` pairs come under `hawser.ext.`.
 
-use hawser_log_text::{host_port, sentence};
-use hawser_sdk::log::{Event, LogFormat, Value};
+use hawser_log_text::{host_port, write_sentence};
+use hawser_sdk::log::{Event, LogFormat, Severity, Value};
 use hawser_sdk::{About, Plugin, SettingsError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +36,8 @@ pub struct Json {
     body: bool,
     /// `"Resource":{...}`: the same in every line.
     resource: Vec<u8>,
+    /// The body of the last line; kept for its room.
+    sentence: String,
 }
 
 impl Plugin for Json {
@@ -50,13 +52,14 @@ impl Plugin for Json {
         Ok(Self {
             body: settings.body,
             resource,
+            sentence: String::new(),
         })
     }
 }
 
 impl LogFormat for Json {
-    fn format(&mut self, event: &Event, lines: &mut Vec<u8>) -> Result<(), String> {
-        let (number, severity) = severity(&event.severity);
+    fn format(&mut self, event: &Event<'_>, lines: &mut Vec<u8>) -> Result<(), String> {
+        let (number, severity) = severity(event.severity);
         lines.extend_from_slice(b"{\"Timestamp\":\"");
         json(lines, &event.time_unix_ns);
         lines.extend_from_slice(b"\",\"SeverityNumber\":");
@@ -64,10 +67,11 @@ impl LogFormat for Json {
         lines.extend_from_slice(b",\"SeverityText\":");
         text(lines, "", severity);
         lines.extend_from_slice(b",\"EventName\":");
-        text(lines, "hawser.", &event.name);
+        text(lines, "hawser.", event.name);
         if self.body {
             lines.extend_from_slice(b",\"Body\":");
-            text(lines, "", &sentence(event));
+            write_sentence(&mut self.sentence, event);
+            text(lines, "", &self.sentence);
         }
         lines.push(b',');
         lines.extend_from_slice(&self.resource);
@@ -81,11 +85,11 @@ impl LogFormat for Json {
     }
 }
 
-fn attributes(event: &Event, lines: &mut Vec<u8>) {
+fn attributes(event: &Event<'_>, lines: &mut Vec<u8>) {
     let texts = [
-        ("tenant", &event.tenant),
-        ("template", &event.template),
-        ("identity", &event.identity),
+        ("tenant", event.tenant),
+        ("template", event.template),
+        ("identity", event.identity),
     ];
     for (what, value) in texts {
         if let Some(value) = value {
@@ -98,8 +102,8 @@ fn attributes(event: &Event, lines: &mut Vec<u8>) {
         json(lines, &device);
     }
     for (side, endpoint) in [
-        ("network.local.", &event.local),
-        ("network.peer.", &event.remote),
+        ("network.local.", event.local),
+        ("network.peer.", event.remote),
     ] {
         if let Some(endpoint) = endpoint {
             let (address, port) = host_port(endpoint);
@@ -120,7 +124,7 @@ fn attributes(event: &Event, lines: &mut Vec<u8>) {
             Value::Boolean(v) => json(lines, v),
         }
     }
-    for (field, value) in &event.ext {
+    for (field, value) in event.ext.lines().filter_map(|line| line.split_once('=')) {
         name(lines, "hawser.ext.", field);
         text(lines, "", value);
     }
@@ -152,13 +156,13 @@ fn json(lines: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 }
 
 /// `SeverityNumber` and `SeverityText`.
-fn severity(word: &str) -> (u8, &'static str) {
-    match word {
-        "debug" => (5, "DEBUG"),
-        "notice" => (10, "INFO2"),
-        "warning" => (13, "WARN"),
-        "error" => (17, "ERROR"),
-        _ => (9, "INFO"),
+fn severity(severity: Severity) -> (u8, &'static str) {
+    match severity {
+        Severity::Debug => (5, "DEBUG"),
+        Severity::Info => (9, "INFO"),
+        Severity::Notice => (10, "INFO2"),
+        Severity::Warning => (13, "WARN"),
+        Severity::Error => (17, "ERROR"),
     }
 }
 
@@ -171,7 +175,7 @@ mod tests {
     use hawser_sdk::{configure, testing};
     use serde_json::json;
 
-    fn one(settings: &str, event: Event) -> serde_json::Value {
+    fn one(settings: &str, event: Event<'_>) -> serde_json::Value {
         let mut plugin: Json = configure(settings).expect("good");
         let all = lines(&mut plugin, &[event]);
         assert_eq!(all.len(), 1, "one event, one line");
@@ -191,7 +195,7 @@ mod tests {
             .with("share", 0.5)
             .with("late", true)
             .with("note", "a \"b\"\n\u{1}ä");
-        event.ext.push(("later".to_owned(), "field".to_owned()));
+        event.ext = "later=field\n";
         assert_eq!(
             one("{}", event),
             json!({
@@ -227,7 +231,7 @@ mod tests {
     #[test]
     fn what_an_event_does_not_have_is_left_out() {
         let mut event = event("config_applied");
-        event.severity = "notice".to_owned();
+        event.severity = Severity::Notice;
         (event.tenant, event.template, event.identity) = (None, None, None);
         (event.device, event.local, event.remote) = (None, None, None);
         let settings = r#"{"service-name": "hq", "resource": {"host.name": "a"}, "body": false}"#;

@@ -45,7 +45,7 @@ impl Plugin for StrongSwan {
 }
 
 impl LogFormat for StrongSwan {
-    fn format(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    fn format(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<(), String> {
         // A successor is reported under the number of the SA that it replaces.
         let parent = event.unsigned("lineage.parent");
         self.sas.begin(event);

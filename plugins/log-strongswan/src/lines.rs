@@ -7,9 +7,9 @@ use hawser_sdk::log::Event;
 type Line = (&'static str, String);
 
 /// The lines of this event.
-pub(crate) fn of(event: &Event, sas: &Sas, own_identity: Option<&str>) -> Vec<Line> {
+pub(crate) fn of(event: &Event<'_>, sas: &Sas, own_identity: Option<&str>) -> Vec<Line> {
     let ends = Ends::of(event, own_identity);
-    match event.name.as_str() {
+    match event.name {
         "ike_sa_established" => established(event, sas, &ends),
         "ike_sa_closed" => closed(event, sas, &ends),
         "child_sa_installed" => child_installed(event, sas),
@@ -47,15 +47,15 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(event: &Event, own_identity: Option<&str>) -> Self {
-        let end = |endpoint: &Option<String>| -> (String, String) {
-            let (host, port) = host_port(endpoint.as_deref().unwrap_or("%any/0"));
+    fn of(event: &Event<'_>, own_identity: Option<&str>) -> Self {
+        let end = |endpoint: Option<&str>| -> (String, String) {
+            let (host, port) = host_port(endpoint.unwrap_or("%any/0"));
             (host.to_owned(), port.to_owned())
         };
-        let (local, remote) = (end(&event.local), end(&event.remote));
+        let (local, remote) = (end(event.local), end(event.remote));
         Self {
             own: own_identity.unwrap_or(&local.0).to_owned(),
-            identity: event.identity.clone().unwrap_or_else(|| "%any".to_owned()),
+            identity: event.identity.unwrap_or("%any").to_owned(),
             local,
             remote,
         }
@@ -67,14 +67,14 @@ impl Ends {
         format!("{local}[{}]...{remote}[{}]", self.own, self.identity)
     }
 
-    fn sending(&self, event: &Event) -> Line {
+    fn sending(&self, event: &Event<'_>) -> Line {
         (
             "NET",
             packet("sending packet", &self.local, &self.remote, event),
         )
     }
 
-    fn received(&self, event: &Event) -> Line {
+    fn received(&self, event: &Event<'_>) -> Line {
         (
             "NET",
             packet("received packet", &self.remote, &self.local, event),
@@ -82,7 +82,7 @@ impl Ends {
     }
 }
 
-fn packet(what: &str, from: &(String, String), to: &(String, String), event: &Event) -> String {
+fn packet(what: &str, from: &(String, String), to: &(String, String), event: &Event<'_>) -> String {
     let size = event.unsigned("bytes").map(|b| format!(" ({b} bytes)"));
     format!(
         "{what}: from {}[{}] to {}[{}]{}",
@@ -95,7 +95,7 @@ fn packet(what: &str, from: &(String, String), to: &(String, String), event: &Ev
 }
 
 /// A line of the encoder, if the Message ID is known.
-fn message(event: &Event, what: &str, payloads: &str) -> Option<Line> {
+fn message(event: &Event<'_>, what: &str, payloads: &str) -> Option<Line> {
     let id = event.unsigned("message_id")?;
     Some(("ENC", format!("{what} {id} {payloads}")))
 }
@@ -111,7 +111,7 @@ fn alive(sa: &IkeSa) -> &'static str {
     if sa.rekeyed { "REKEYED" } else { "ESTABLISHED" }
 }
 
-fn established(event: &Event, sas: &Sas, ends: &Ends) -> Vec<Line> {
+fn established(event: &Event<'_>, sas: &Sas, ends: &Ends) -> Vec<Line> {
     let Some(sa) = sas.ike_sa(event) else {
         return vec![("IKE", sentence(event))];
     };
@@ -129,7 +129,7 @@ fn established(event: &Event, sas: &Sas, ends: &Ends) -> Vec<Line> {
     }
 }
 
-fn closed(event: &Event, sas: &Sas, ends: &Ends) -> Vec<Line> {
+fn closed(event: &Event<'_>, sas: &Sas, ends: &Ends) -> Vec<Line> {
     let Some(sa) = sas.ike_sa(event) else {
         return vec![("IKE", sentence(event))];
     };
@@ -149,7 +149,7 @@ fn closed(event: &Event, sas: &Sas, ends: &Ends) -> Vec<Line> {
     }
 }
 
-fn delete_sent(event: &Event, sas: &Sas, ends: &Ends) -> Vec<Line> {
+fn delete_sent(event: &Event<'_>, sas: &Sas, ends: &Ends) -> Vec<Line> {
     let spi = event.unsigned("spi").unwrap_or(0);
     let mut lines = Vec::new();
     match sas.ike_sa_with(spi) {
@@ -175,7 +175,7 @@ fn delete_sent(event: &Event, sas: &Sas, ends: &Ends) -> Vec<Line> {
     lines
 }
 
-fn delete_received(event: &Event, sas: &Sas, ends: &Ends) -> Vec<Line> {
+fn delete_received(event: &Event<'_>, sas: &Sas, ends: &Ends) -> Vec<Line> {
     let spi = event.unsigned("spi").unwrap_or(0);
     let mut lines = vec![ends.received(event)];
     lines.extend(message(event, "parsed INFORMATIONAL request", "[ D ]"));
@@ -187,7 +187,7 @@ fn delete_received(event: &Event, sas: &Sas, ends: &Ends) -> Vec<Line> {
     lines
 }
 
-fn child_installed(event: &Event, sas: &Sas) -> Vec<Line> {
+fn child_installed(event: &Event<'_>, sas: &Sas) -> Vec<Line> {
     let number = sas.child_sa(event).map_or(0, |sa| sa.number);
     let spi = |name| event.unsigned(name).unwrap_or(0);
     let (inbound, outbound) = (spi("spi_in"), spi("spi_out"));
@@ -200,7 +200,7 @@ fn child_installed(event: &Event, sas: &Sas) -> Vec<Line> {
     vec![("IKE", text)]
 }
 
-fn child_removed(event: &Event, sas: &Sas) -> Vec<Line> {
+fn child_removed(event: &Event<'_>, sas: &Sas) -> Vec<Line> {
     let number = sas.child_sa(event).map_or(0, |sa| sa.number);
     let was = if event.text("cause") == Some("rekeyed") {
         "REKEYED"

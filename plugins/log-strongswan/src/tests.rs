@@ -5,13 +5,13 @@ use hawser_sdk::testing::log::{event, lines};
 use hawser_sdk::{configure, testing};
 
 /// An event of the case's branch: 01:23 on the 1st of November, thread 14.
-fn case(name: &str) -> Event {
+fn case(name: &str) -> Event<'_> {
     let mut event = event(name);
     event.time_unix_ns = 1_698_801_780_000_000_000;
     event.shard = 13;
-    event.local = Some("192.168.1.100/4500".to_owned());
-    event.remote = Some("183.203.181.185/4500".to_owned());
-    event.identity = Some("183.203.181.185".to_owned());
+    event.local = Some("192.168.1.100/4500");
+    event.remote = Some("183.203.181.185/4500");
+    event.identity = Some("183.203.181.185");
     event
 }
 
@@ -33,7 +33,7 @@ fn branch() -> StrongSwan {
 }
 
 /// What stands behind the time and the thread.
-fn texts(plugin: &mut StrongSwan, events: &[Event]) -> Vec<String> {
+fn texts(plugin: &mut StrongSwan, events: &[Event<'_>]) -> Vec<String> {
     let head = "Wed, 2023-11-01 01:23 14";
     let all = lines(plugin, events);
     let cut = all.iter().map(|l| l.strip_prefix(head).expect("the head"));

@@ -4,7 +4,7 @@
 //! Framing for TCP (RFC 6587) is the output's business, not the format's.
 
 use hawser_log_text::{Civil, sentence, value};
-use hawser_sdk::log::{Event, LogFormat};
+use hawser_sdk::log::{Event, LogFormat, Severity};
 use hawser_sdk::{About, Plugin, SettingsError};
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -77,9 +77,9 @@ fn printable(path: &str, text: &str, most: usize) -> Result<(), SettingsError> {
 }
 
 impl LogFormat for Syslog {
-    fn format(&mut self, event: &Event, lines: &mut Vec<u8>) -> Result<(), String> {
+    fn format(&mut self, event: &Event<'_>, lines: &mut Vec<u8>) -> Result<(), String> {
         let set = &self.settings;
-        let priority = 8 * set.facility as u32 + severity(&event.severity);
+        let priority = 8 * set.facility as u32 + severity(event.severity);
         let t = Civil::new(event.time_unix_ns, 0);
         let mut line = format!(
             "<{priority}>1 {}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z {} {} - ",
@@ -93,19 +93,20 @@ impl LogFormat for Syslog {
             set.hostname,
             set.app_name,
         );
-        line.push_str(&name(&event.name));
+        line.push_str(&name(event.name));
         let _ = write!(
             line,
             " [hawser@{} sequence=\"{}\" shard=\"{}\"",
             set.enterprise, event.sequence, event.shard
         );
+        let device = event.device.map(|d| d.to_string());
         let known = [
-            ("tenant", &event.tenant),
-            ("template", &event.template),
-            ("identity", &event.identity),
-            ("device", &event.device.map(|d| d.to_string())),
-            ("local", &event.local),
-            ("remote", &event.remote),
+            ("tenant", event.tenant),
+            ("template", event.template),
+            ("identity", event.identity),
+            ("device", device.as_deref()),
+            ("local", event.local),
+            ("remote", event.remote),
         ];
         for (name, text) in known {
             if let Some(text) = text {
@@ -154,13 +155,13 @@ fn name(text: &str) -> String {
     }
 }
 
-fn severity(word: &str) -> u32 {
-    match word {
-        "error" => 3,
-        "warning" => 4,
-        "notice" => 5,
-        "debug" => 7,
-        _ => 6,
+fn severity(severity: Severity) -> u32 {
+    match severity {
+        Severity::Error => 3,
+        Severity::Warning => 4,
+        Severity::Notice => 5,
+        Severity::Info => 6,
+        Severity::Debug => 7,
     }
 }
 
@@ -187,7 +188,7 @@ mod tests {
         let mut moved = event("endpoint_moved")
             .with("from", "10.0.0.1:4500")
             .with("note", "a \"b\\c] d\ne");
-        moved.severity = "notice".to_owned();
+        moved.severity = Severity::Notice;
         assert_eq!(
             lines(&mut plugin, &[moved]),
             [
@@ -206,7 +207,7 @@ mod tests {
         let settings = r#"{"facility": "local4", "hostname": "hq.example", "enterprise": 25506}"#;
         let mut plugin: Syslog = configure(settings).expect("good");
         let mut odd = event("an event = with ] a \"name\" that is much too long");
-        odd.severity = "error".to_owned();
+        odd.severity = Severity::Error;
         (odd.tenant, odd.template, odd.identity) = (None, None, None);
         (odd.device, odd.local, odd.remote) = (None, None, None);
         let line = &lines(&mut plugin, &[odd])[0];

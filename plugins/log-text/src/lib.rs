@@ -6,4 +6,4 @@ mod words;
 
 pub use civil::Civil;
 pub use sas::{ChildSa, IkeSa, Sas};
-pub use words::{host_port, sentence, value};
+pub use words::{host_port, sentence, value, write_sentence};

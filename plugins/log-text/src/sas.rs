@@ -51,8 +51,8 @@ pub struct Sas {
 
 impl Sas {
     /// Takes up what begins with this event: to be called before it is formatted.
-    pub fn begin(&mut self, event: &Event) {
-        match event.name.as_str() {
+    pub fn begin(&mut self, event: &Event<'_>) {
+        match event.name {
             "ike_sa_established" => self.begin_ike(event),
             "child_sa_installed" => self.begin_child(event),
             _ => {}
@@ -60,8 +60,8 @@ impl Sas {
     }
 
     /// Drops what ended with this event: to be called after it was formatted.
-    pub fn end(&mut self, event: &Event) {
-        match event.name.as_str() {
+    pub fn end(&mut self, event: &Event<'_>) {
+        match event.name {
             "ike_sa_closed" => {
                 if let Some(number) = self.ike_sa(event).map(|sa| sa.number) {
                     self.forget_ike(number);
@@ -77,7 +77,7 @@ impl Sas {
     }
 
     /// The IKE SA that an event is about: the one it names, or else the device's newest.
-    pub fn ike_sa(&self, event: &Event) -> Option<&IkeSa> {
+    pub fn ike_sa(&self, event: &Event<'_>) -> Option<&IkeSa> {
         let named = event.unsigned("spi_r").or(event.unsigned("spi_i"));
         let number = match named {
             Some(spi) => self.ike_by_spi.get(&spi),
@@ -92,12 +92,12 @@ impl Sas {
     }
 
     /// The pair of Child SAs that an event names.
-    pub fn child_sa(&self, event: &Event) -> Option<&ChildSa> {
+    pub fn child_sa(&self, event: &Event<'_>) -> Option<&ChildSa> {
         let spi = event.unsigned("spi_in")?;
         self.child.get(self.child_by_spi.get(&spi)?)
     }
 
-    fn begin_ike(&mut self, event: &Event) {
+    fn begin_ike(&mut self, event: &Event<'_>) {
         let (Some(spi_i), Some(spi_r)) = (event.unsigned("spi_i"), event.unsigned("spi_r")) else {
             return;
         };
@@ -129,7 +129,7 @@ impl Sas {
         }
     }
 
-    fn begin_child(&mut self, event: &Event) {
+    fn begin_child(&mut self, event: &Event<'_>) {
         let Some(spi_in) = event.unsigned("spi_in") else {
             return;
         };
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use hawser_sdk::testing::log::event;
 
-    fn established(i: u64, r: u64) -> Event {
+    fn established(i: u64, r: u64) -> Event<'static> {
         event("ike_sa_established")
             .with("role", "responder")
             .with("spi_i", i)

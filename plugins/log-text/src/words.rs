@@ -4,13 +4,13 @@ use hawser_sdk::log::{Event, Value};
 use std::fmt::Write as _;
 
 /// A value as text.
-pub fn value(value: &Value) -> String {
+pub fn value(value: &Value<'_>) -> String {
     let mut text = String::new();
     push(&mut text, value);
     text
 }
 
-fn push(out: &mut String, value: &Value) {
+fn push(out: &mut String, value: &Value<'_>) {
     // Writing to memory does not fail.
     let _ = match value {
         Value::Text(text) => out.write_str(text),
@@ -22,21 +22,31 @@ fn push(out: &mut String, value: &Value) {
 }
 
 /// An event in one line: `endpoint moved: from=10.0.0.1:4500 to=10.0.0.1:4501`.
-pub fn sentence(event: &Event) -> String {
-    let mut text = String::with_capacity(128);
-    let words = event.name.chars();
-    text.extend(words.map(|c| if c == '_' { ' ' } else { c }));
+pub fn sentence(event: &Event<'_>) -> String {
+    let mut text = String::with_capacity(256);
+    write_sentence(&mut text, event);
+    text
+}
+
+/// The sentence of an event instead of what `text` held.
+pub fn write_sentence(text: &mut String, event: &Event<'_>) {
+    text.clear();
+    for (n, word) in event.name.split('_').enumerate() {
+        text.push_str(if n == 0 { "" } else { " " });
+        text.push_str(word);
+    }
     for (n, (name, v)) in event.fields.iter().enumerate() {
         text.push_str(if n == 0 { ": " } else { " " });
         text.push_str(name);
         text.push('=');
-        push(&mut text, v);
+        push(text, v);
     }
-    // What a peer claims may hold anything: one event stays one line.
-    if text.chars().any(char::is_control) {
-        text = text.replace(char::is_control, "\u{fffd}");
+    // What a peer claims may hold anything: one event stays one line. 0xc2 begins the control
+    // characters beyond ASCII, and some others.
+    let suspicious = |b: u8| b < 0x20 || b == 0x7f || b == 0xc2;
+    if text.bytes().any(suspicious) {
+        *text = text.replace(char::is_control, "\u{fffd}");
     }
-    text
 }
 
 /// Address and port of `192.0.2.1/4500`.

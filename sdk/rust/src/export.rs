@@ -5,22 +5,19 @@
 #[macro_export]
 macro_rules! export_dpd_policy {
     ($plugin:ty) => {
-        $crate::__component!(
-            $plugin,
-            DPD_POLICY,
-            dpd,
-            __export_hawser_plugin_dpd_0_1_0_cabi,
-            {
-                fn decide(
-                    evidence: ::std::vec::Vec<$crate::dpd::Evidence>,
-                ) -> ::std::vec::Vec<$crate::dpd::Decision> {
-                    with(|plugin| {
-                        let decide = |e| $crate::DpdPolicy::decide(plugin, e);
-                        evidence.iter().map(decide).collect()
-                    })
-                }
+        $crate::__component!($plugin, DPD_POLICY, dpd, {
+            #[unsafe(export_name = "hawser:plugin/dpd@0.1.0#decide")]
+            unsafe extern "C" fn decide(
+                octets: *const u8,
+                octets_length: usize,
+                evidence: *const u8,
+                evidence_length: usize,
+            ) -> *const u8 {
+                let (octets, evidence) = ((octets, octets_length), (evidence, evidence_length));
+                // SAFETY: the host calls with what it lowered.
+                INSTANCE.with_borrow_mut(|i| unsafe { abi::dpd::decide(i, octets, evidence) })
             }
-        );
+        });
     };
 }
 
@@ -29,19 +26,13 @@ macro_rules! export_dpd_policy {
 #[macro_export]
 macro_rules! export_peer_authorization {
     ($plugin:ty) => {
-        $crate::__component!(
-            $plugin,
-            PEER_AUTHORIZATION,
-            authorization,
-            __export_hawser_plugin_authorization_0_1_0_cabi,
-            {
-                fn authorize(
-                    request: $crate::authorization::Request,
-                ) -> $crate::authorization::Verdict {
-                    with(|plugin| $crate::PeerAuthorization::authorize(plugin, &request))
-                }
+        $crate::__component!($plugin, PEER_AUTHORIZATION, authorization, {
+            #[unsafe(export_name = "hawser:plugin/authorization@0.1.0#authorize")]
+            unsafe extern "C" fn authorize(request: *const u8) -> *const u8 {
+                // SAFETY: the host calls with what it lowered.
+                INSTANCE.with_borrow_mut(|i| unsafe { abi::authorization::authorize(i, request) })
             }
-        );
+        });
     };
 }
 
@@ -49,25 +40,22 @@ macro_rules! export_peer_authorization {
 #[macro_export]
 macro_rules! export_log_format {
     ($plugin:ty) => {
-        $crate::__component!(
-            $plugin,
-            LOG_FORMAT,
-            log,
-            __export_hawser_plugin_log_0_1_0_cabi,
-            {
-                fn format(
-                    events: ::std::vec::Vec<$crate::log::Event>,
-                ) -> ::std::result::Result<::std::vec::Vec<u8>, ::std::string::String> {
-                    with(|plugin| {
-                        let mut lines = ::std::vec::Vec::with_capacity(256 * events.len());
-                        for event in &events {
-                            $crate::LogFormat::format(plugin, event, &mut lines)?;
-                        }
-                        Ok(lines)
-                    })
-                }
+        $crate::__component!($plugin, LOG_FORMAT, log, {
+            #[unsafe(export_name = "hawser:plugin/log@0.1.0#format")]
+            unsafe extern "C" fn format(
+                texts: *const u8,
+                texts_length: usize,
+                fields: *const u8,
+                fields_length: usize,
+                events: *const u8,
+                events_length: usize,
+            ) -> *const u8 {
+                let (texts, fields) = ((texts, texts_length), (fields, fields_length));
+                let events = (events, events_length);
+                // SAFETY: the host calls with what it lowered.
+                INSTANCE.with_borrow_mut(|i| unsafe { abi::log::format(i, texts, fields, events) })
             }
-        );
+        });
     };
 }
 
@@ -75,62 +63,33 @@ macro_rules! export_log_format {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __component {
-    ($plugin:ty, $world:ident, $hook:ident, $export:ident, { $($function:item)* }) => {
+    ($plugin:ty, $world:ident, $hook:ident, { $function:item }) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
-            use $crate::bindings::exports::hawser::plugin as interface;
+            use $crate::abi;
 
             // A linker puts it beside the code, and it makes the module a component of the world.
             #[unsafe(link_section = concat!("component-type:hawser:", stringify!($world)))]
-            static WORLD: [u8; $crate::bindings::$world.len()] = $crate::bindings::$world;
-
-            struct Component;
+            static WORLD: [u8; abi::$world.len()] = abi::$world;
 
             ::std::thread_local! {
-                static PLUGIN: ::std::cell::RefCell<::std::option::Option<$plugin>> =
-                    const { ::std::cell::RefCell::new(None) };
+                static INSTANCE: ::std::cell::RefCell<
+                    abi::plugin::Instance<$plugin, abi::$hook::Answer>,
+                > = const { abi::plugin::Instance::new(abi::$hook::Answer::new()) };
             }
 
-            fn with<T>(call: impl FnOnce(&mut $plugin) -> T) -> T {
-                PLUGIN.with_borrow_mut(|plugin| {
-                    call(plugin.as_mut().expect("`init` comes before every decision"))
-                })
+            #[unsafe(export_name = "hawser:plugin/plugin@0.1.0#describe")]
+            extern "C" fn describe() -> *const u8 {
+                INSTANCE.with_borrow_mut(|i| i.describe())
             }
 
-            impl interface::plugin::Guest for Component {
-                fn describe() -> interface::plugin::Description {
-                    let about = <$plugin as $crate::Plugin>::ABOUT;
-                    interface::plugin::Description {
-                        name: about.name.into(),
-                        version: about.version.into(),
-                        summary: about.summary.into(),
-                        settings_schema: about.settings_schema.into(),
-                    }
-                }
-
-                fn init(
-                    settings: ::std::string::String,
-                ) -> ::std::result::Result<(), interface::plugin::SettingsError> {
-                    match $crate::__start(&settings) {
-                        Ok(plugin) => Ok(PLUGIN.set(Some(plugin))),
-                        Err(e) => Err(interface::plugin::SettingsError {
-                            path: e.path,
-                            message: e.message,
-                        }),
-                    }
-                }
+            #[unsafe(export_name = "hawser:plugin/plugin@0.1.0#init")]
+            unsafe extern "C" fn init(settings: *const u8, length: usize) -> *const u8 {
+                // SAFETY: the host calls with what it lowered.
+                INSTANCE.with_borrow_mut(|i| unsafe { i.init(settings, length) })
             }
 
-            impl interface::$hook::Guest for Component {
-                $($function)*
-            }
-
-            $crate::__export_hawser_plugin_plugin_0_1_0_cabi!(
-                Component with_types_in $crate::bindings::exports::hawser::plugin::plugin
-            );
-            $crate::$export!(
-                Component with_types_in $crate::bindings::exports::hawser::plugin::$hook
-            );
+            $function
         };
     };
 }

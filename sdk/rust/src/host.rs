@@ -37,16 +37,10 @@ pub(crate) fn report_panics() {
 #[cfg(target_family = "wasm")]
 mod there {
     use super::Level;
-    use crate::bindings::hawser::plugin::host;
+    use crate::abi::host;
 
     pub(super) fn log(level: Level, message: &str) {
-        let level = match level {
-            Level::Debug => host::Level::Debug,
-            Level::Info => host::Level::Info,
-            Level::Warn => host::Level::Warn,
-            Level::Error => host::Level::Error,
-        };
-        host::log(level, message);
+        host::log(level as i32, message);
     }
 
     pub(super) use host::count;

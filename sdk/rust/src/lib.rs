@@ -30,8 +30,8 @@
 //! }
 //!
 //! impl DpdPolicy for EachMinute {
-//!     fn decide(&mut self, evidence: &Evidence) -> Decision {
-//!         match evidence.trigger() {
+//!     fn decide(&mut self, evidence: &Evidence<'_>) -> Decision {
+//!         match evidence.trigger {
 //!             Trigger::Timer => Decision::probe(5_000),
 //!             Trigger::Unanswered if evidence.transmissions >= 3 => Decision::give_up("3 silences"),
 //!             Trigger::Unanswered => Decision::probe(5_000),
@@ -46,9 +46,9 @@
 //!
 //! The book is `sdk/README.md`: what every field means, the limits, and what happens on a fault.
 
-pub mod authorization;
 #[doc(hidden)]
-pub mod bindings;
+pub mod abi;
+pub mod authorization;
 pub mod dpd;
 pub mod export;
 pub mod host;
@@ -66,9 +66,8 @@ pub use plugin::{About, Plugin, SettingsError};
 pub use settings::configure;
 
 /// The first thing in an instance: panics speak, settings are read.
-#[cfg(target_family = "wasm")]
-#[doc(hidden)]
-pub fn __start<P: Plugin>(settings: &str) -> Result<P, SettingsError> {
+fn start<P: Plugin>(settings: &str) -> Result<P, SettingsError> {
+    #[cfg(target_family = "wasm")]
     host::report_panics();
     configure(settings)
 }

@@ -4,18 +4,18 @@ use crate::authorization::Request;
 
 /// A branch that asks for `172.16.19.0/24`, at noon of a Wednesday (2023-11-08 UTC), and is alone.
 /// Change what the test is about: `Request { ups: 9, ..request("test") }`.
-pub fn request(identity: &str) -> Request {
+pub fn request(identity: &str) -> Request<'_> {
     Request {
-        tenant: "default".to_owned(),
-        template: "branches".to_owned(),
-        identity: identity.to_owned(),
-        identity_kind: "fqdn".to_owned(),
-        method: "pre-shared-key".to_owned(),
-        address: "120.208.142.17".to_owned(),
+        tenant: "default",
+        template: "branches",
+        identity,
+        identity_kind: "fqdn",
+        method: "pre-shared-key",
+        address: "120.208.142.17",
         port: 8192,
         behind_nat: true,
-        remote_selectors: vec!["172.16.19.0/24".to_owned()],
-        local_selectors: vec!["192.168.100.0/24".to_owned()],
+        remote_selectors: vec!["172.16.19.0/24"],
+        local_selectors: vec!["192.168.100.0/24"],
         identity_devices: 0,
         tenant_devices: 0,
         ups: 0,

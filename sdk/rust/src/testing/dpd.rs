@@ -1,17 +1,17 @@
 //! Evidence for DPD policies, and a device in virtual time.
 
-use crate::dpd::{Action, DpdPolicy, Evidence, TemplateSettings};
+use crate::dpd::{Action, DpdPolicy, Evidence, Mode, TemplateSettings, Trigger};
 
 /// A device behind a NAT that was established just now, at time 0, under the case's template: on
 /// demand after 20 s, retries each 5 s, 5 retransmissions.
-pub fn evidence() -> Evidence {
+pub fn evidence() -> Evidence<'static> {
     Evidence {
         device: 7,
-        tenant: "default".to_owned(),
-        template: "branches".to_owned(),
-        identity: "test".to_owned(),
-        endpoint: "120.208.142.17/8192".to_owned(),
-        trigger: "established".to_owned(),
+        tenant: "default",
+        template: "branches",
+        identity: "test",
+        endpoint: "120.208.142.17/8192",
+        trigger: Trigger::Established,
         now_ms: 0,
         established_ms: 0,
         ike_in_ms: Some(0),
@@ -27,23 +27,23 @@ pub fn evidence() -> Evidence {
         ike_sas: 1,
         child_sas: 1,
         template_settings: TemplateSettings {
-            mode: "on-demand".to_owned(),
+            mode: Mode::OnDemand,
             interval_ms: 20_000,
             retry_ms: 5_000,
             retries: 5,
         },
-        memo: Vec::new(),
-        ext: Vec::new(),
+        memo: &[],
+        ext: "",
     }
 }
 
 /// One answer of the policy.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
     /// When it was asked.
     pub at_ms: u64,
     /// Why it was asked.
-    pub trigger: String,
+    pub trigger: Trigger,
     /// What it said.
     pub action: Action,
 }
@@ -61,8 +61,8 @@ pub struct Step {
 /// #     fn new(_: ()) -> Result<Self, SettingsError> { Ok(Self) }
 /// # }
 /// # impl DpdPolicy for Policy {
-/// #     fn decide(&mut self, e: &Evidence) -> Decision {
-/// #         if e.trigger() == Trigger::Established { Decision::wait_until(60_000) } else { Decision::probe(5_000) }
+/// #     fn decide(&mut self, e: &Evidence<'_>) -> Decision {
+/// #         if e.trigger == Trigger::Established { Decision::wait_until(60_000) } else { Decision::probe(5_000) }
 /// #     }
 /// # }
 /// let drive = Drive::new(Policy).advance(60_000);
@@ -71,7 +71,8 @@ pub struct Step {
 #[derive(Debug)]
 pub struct Drive<P> {
     policy: P,
-    device: Evidence,
+    device: Evidence<'static>,
+    memo: Vec<u8>,
     /// When the last decision wants to be asked again.
     timer: Option<u64>,
     /// When the probe that is under way counts as unanswered.
@@ -87,16 +88,17 @@ impl<P: DpdPolicy> Drive<P> {
     }
 
     /// A device of which this is known; the policy is told that it was established.
-    pub fn with(policy: P, device: Evidence) -> Self {
+    pub fn with(policy: P, device: Evidence<'static>) -> Self {
         let mut drive = Self {
             policy,
+            memo: device.memo.to_vec(),
             device,
             timer: None,
             unanswered: None,
             dead: false,
             steps: Vec::new(),
         };
-        drive.ask("established");
+        drive.ask(Trigger::Established);
         drive
     }
 
@@ -106,9 +108,9 @@ impl<P: DpdPolicy> Drive<P> {
         let end = self.device.now_ms + ms;
         loop {
             let next = match (self.unanswered, self.timer) {
-                (Some(u), Some(t)) if t < u => (t, "timer"),
-                (Some(u), _) => (u, "unanswered"),
-                (None, Some(t)) => (t, "timer"),
+                (Some(u), Some(t)) if t < u => (t, Trigger::Timer),
+                (Some(u), _) => (u, Trigger::Unanswered),
+                (None, Some(t)) => (t, Trigger::Timer),
                 (None, None) => break,
             };
             let (at, trigger) = next;
@@ -116,7 +118,7 @@ impl<P: DpdPolicy> Drive<P> {
                 break;
             }
             self.device.now_ms = at;
-            if trigger == "timer" {
+            if trigger == Trigger::Timer {
                 self.timer = None;
             } else {
                 self.unanswered = None;
@@ -130,7 +132,7 @@ impl<P: DpdPolicy> Drive<P> {
     /// An ESP packet goes out to the device.
     #[must_use]
     pub fn esp_out(mut self) -> Self {
-        self.ask("before-send");
+        self.ask(Trigger::BeforeSend);
         self.device.esp_out_ms = Some(self.device.now_ms);
         self
     }
@@ -164,17 +166,17 @@ impl<P: DpdPolicy> Drive<P> {
         self.device.ike_in_ms = Some(self.device.now_ms);
         self.device.transmissions = 0;
         self.unanswered = None;
-        self.ask("answered");
+        self.ask(Trigger::Answered);
         self
     }
 
     /// An authentic packet comes from the device from another endpoint.
     #[must_use]
-    pub fn moved(mut self, endpoint: &str) -> Self {
-        self.device.endpoint = endpoint.to_owned();
+    pub fn moved(mut self, endpoint: &'static str) -> Self {
+        self.device.endpoint = endpoint;
         self.device.moves += 1;
         self.device.esp_in_ms = Some(self.device.now_ms);
-        self.ask("moved");
+        self.ask(Trigger::Moved);
         self
     }
 
@@ -186,7 +188,7 @@ impl<P: DpdPolicy> Drive<P> {
     }
 
     /// What is known of the device now.
-    pub fn device(&self) -> &Evidence {
+    pub fn device(&self) -> &Evidence<'static> {
         &self.device
     }
 
@@ -209,20 +211,23 @@ impl<P: DpdPolicy> Drive<P> {
         })
     }
 
-    fn ask(&mut self, trigger: &str) {
+    fn ask(&mut self, trigger: Trigger) {
         if self.dead {
             return;
         }
-        trigger.clone_into(&mut self.device.trigger);
+        self.device.trigger = trigger;
         let now = self.device.now_ms;
-        let decision = self.policy.decide(&self.device);
+        let decision = self.policy.decide(&Evidence {
+            memo: &self.memo,
+            ..self.device
+        });
         if let Some(memo) = decision.memo {
             assert!(
                 memo.len() <= 256,
                 "a memo of {} octets at {now} ms",
                 memo.len()
             );
-            self.device.memo = memo;
+            self.memo = memo;
         }
         match &decision.action {
             Action::Wait => self.timer = None,
@@ -253,7 +258,7 @@ impl<P: DpdPolicy> Drive<P> {
         }
         self.steps.push(Step {
             at_ms: now,
-            trigger: trigger.to_owned(),
+            trigger,
             action: decision.action,
         });
     }

@@ -1,31 +1,31 @@
 //! Events to format.
 
-use crate::log::{Event, LogFormat, Value};
+use crate::log::{Event, LogFormat, Severity, Value};
 
 /// An event of the device `test` of the case, without fields of its own.
-pub fn event(name: &str) -> Event {
+pub fn event(name: &str) -> Event<'_> {
     Event {
         time_unix_ns: 1_699_410_963_634_000_000,
         sequence: 1,
         shard: 0,
-        severity: "info".to_owned(),
-        name: name.to_owned(),
-        tenant: Some("default".to_owned()),
-        template: Some("branches".to_owned()),
-        identity: Some("test".to_owned()),
+        severity: Severity::Info,
+        name,
+        tenant: Some("default"),
+        template: Some("branches"),
+        identity: Some("test"),
         device: Some(7),
-        local: Some("183.203.181.185/4500".to_owned()),
-        remote: Some("120.208.142.17/8192".to_owned()),
+        local: Some("183.203.181.185/4500"),
+        remote: Some("120.208.142.17/8192"),
         fields: Vec::new(),
-        ext: Vec::new(),
+        ext: "",
     }
 }
 
-impl Event {
+impl<'a> Event<'a> {
     /// The same event with one more field.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.fields.push((name.to_owned(), value.into()));
+    pub fn with(mut self, name: &'a str, value: impl Into<Value<'a>>) -> Self {
+        self.fields.push((name, value.into()));
         self
     }
 }
@@ -34,7 +34,7 @@ impl Event {
 ///
 /// # Panics
 /// Where it refuses one, or breaks what the host demands: UTF-8, whole lines, 64 KiB an event.
-pub fn lines<P: LogFormat>(plugin: &mut P, events: &[Event]) -> Vec<String> {
+pub fn lines<P: LogFormat>(plugin: &mut P, events: &[Event<'_>]) -> Vec<String> {
     let mut all = Vec::new();
     for event in events {
         let mut lines = Vec::new();
