@@ -3,10 +3,12 @@
 //! This package is the command and the wiring; what a gateway does is in the crates beside it.
 
 mod admin;
+mod branch;
 mod cli;
 mod demo;
 mod plugins;
 mod run;
+mod swarm;
 
 use std::process::ExitCode;
 

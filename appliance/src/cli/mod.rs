@@ -14,6 +14,7 @@ mod reset;
 mod run;
 mod show;
 mod status;
+mod swarm;
 mod table;
 
 pub(crate) use exit::Health;
@@ -58,6 +59,8 @@ enum Verb {
     PluginCompile(plugin::Compile),
     /// A gateway and fifty branches behind NATs on this machine, without root.
     Demo(demo::Demo),
+    /// Thousands of branches as load for a gateway.
+    Swarm(swarm::Swarm),
     /// Whether this machine has what a gateway needs.
     Doctor(doctor::Doctor),
 }
@@ -96,6 +99,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Plugin(verb) => verb.perform(),
         Verb::PluginCompile(verb) => return verb.perform(),
         Verb::Demo(verb) => verb.perform(),
+        Verb::Swarm(verb) => verb.perform(),
         Verb::Doctor(verb) => verb.perform(),
     })
 }

@@ -1,22 +1,19 @@
-//! A branch: a real shard in the role of the initiator, its NAT, and a host that pings.
+//! A branch of the demo: its lives, its host that pings, and what the board is told of it.
 
 use super::board::{Board, State};
 use super::headquarters::Headquarters;
-use super::nat::{Arrived, Nat};
 use super::script::Order;
-use super::{Options, icmp, policy, worker};
-use hawser_esp::Ecn;
-use hawser_flight::{Event, Lineage, Path};
-use hawser_policy::{Policy, TenantId};
-use hawser_shard::io::{Answer, AskId, HandOff, Output, PacketSink, Question, ShardId};
-use hawser_shard::{Shard, ShardConfig};
-use std::collections::{BTreeMap, HashMap};
+use super::{Options, policy};
+use crate::branch::{Branch, News, WORKERS, icmp};
+use hawser_flight::{Event, Lineage};
+use hawser_policy::Policy;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// How long a ping may take before it counts as lost.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,8 +21,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 const PING_EVERY: Duration = Duration::from_millis(200);
 /// Between the first packets of two branches.
 const STAGGER: Duration = Duration::from_millis(20);
-/// Threads for the branches' key exchanges.
-const WORKERS: usize = 2;
 
 /// The thread of the branches; they end with it.
 pub(super) struct Branches(
@@ -83,75 +78,42 @@ async fn live(
 ) {
     loop {
         board.branch(number).state = State::Connecting;
-        let mut branch = Branch::new(number, Arc::clone(&policy), gateway, board);
-        let Some(dead_for) = branch.run(&mut orders).await else {
+        let mut life = Life::new(number, Arc::clone(&policy), gateway, board);
+        let Some(dead_for) = life.run(&mut orders).await else {
             return;
         };
-        branch.excuse_pings();
-        drop(branch);
+        life.excuse_pings();
+        drop(life);
         board.branch(number).die();
         tokio::time::sleep(dead_for).await;
     }
 }
 
-/// What a batch of packets made.
-#[derive(Default)]
-struct Made {
-    outer: Vec<(Path, Vec<u8>)>,
-    inner: Vec<Vec<u8>>,
-}
-
-impl PacketSink for Made {
-    fn outer(&mut self, path: &Path, _: Ecn, packet: &[u8]) {
-        self.outer.push((*path, packet.to_vec()));
-    }
-
-    fn inner(&mut self, _: TenantId, packet: &[u8]) {
-        self.inner.push(packet.to_vec());
-    }
-
-    fn hand_off(&mut self, _: ShardId, _: HandOff<'_>) {
-        // A branch is one shard.
-    }
-}
-
-/// One life of a branch.
-struct Branch<'a> {
+/// One life of a branch of the demo.
+struct Life<'a> {
     number: u8,
     board: &'a Board,
-    shard: Shard,
-    nat: Nat,
-    gateway: SocketAddr,
-    arrivals: UnboundedReceiver<Arrived>,
-    answers: UnboundedReceiver<(AskId, Answer)>,
-    answer_to: UnboundedSender<(AskId, Answer)>,
+    branch: Branch,
     /// Pings not answered yet.
     waiting: HashMap<u16, Instant>,
     sequence: u16,
     next_ping: Instant,
-    /// The NAT has rebound, and since when the gateway could know.
-    rebound: Option<Option<Instant>>,
+    /// The NAT has rebound: what had been sent before, and since when the gateway could know.
+    rebound: Option<Rebound>,
 }
 
-impl<'a> Branch<'a> {
+#[derive(Clone, Copy)]
+struct Rebound {
+    sent: u64,
+    known: Option<Instant>,
+}
+
+impl<'a> Life<'a> {
     fn new(number: u8, policy: Arc<Policy>, gateway: SocketAddr, board: &'a Board) -> Self {
-        let (nat, arrivals) = Nat::new();
-        let (answer_to, answers) = unbounded_channel();
-        let config = ShardConfig {
-            id: ShardId(0),
-            shards: 1,
-            seed: rand::random(),
-            policy,
-        };
         Self {
             number,
             board,
-            shard: Shard::new(config, Instant::now().into_std()),
-            nat,
-            gateway,
-            arrivals,
-            answers,
-            answer_to,
+            branch: Branch::new(policy, gateway, gateway.ip()),
             waiting: HashMap::new(),
             sequence: 0,
             next_ping: Instant::now(),
@@ -162,34 +124,30 @@ impl<'a> Branch<'a> {
     /// Lives until it is told to die, and for how long it is dead then; `None`: the demo is over.
     async fn run(&mut self, orders: &mut UnboundedReceiver<Order>) -> Option<Duration> {
         loop {
-            self.drain();
-            let timer = self.shard.next_timeout().map(Instant::from_std);
-            let wake = timer.map_or(self.next_ping, |t| t.min(self.next_ping));
             tokio::select! {
-                Some(arrived) = self.arrivals.recv() => self.arrived(arrived),
-                Some((id, answer)) = self.answers.recv() => {
-                    self.shard.answer(Instant::now().into_std(), id, answer);
-                }
                 order = orders.recv() => match order? {
                     Order::Rebind => self.rebind(None),
                     Order::GoDark(length) => self.rebind(Some(length)),
                     Order::Die(length) => return Some(length),
                 },
-                () = sleep_until(wake) => {
-                    self.shard.timeout(Instant::now().into_std());
-                    self.ping_if_due();
-                }
+                () = self.branch.step(self.next_ping) => {}
             }
+            self.ping_if_due();
+            self.tell();
         }
     }
 
     fn rebind(&mut self, dark_for: Option<Duration>) {
         self.excuse_pings();
         match dark_for {
-            Some(length) => self.nat.go_dark(Instant::now() + length),
-            None => self.nat.forget(),
+            Some(length) => self.branch.go_dark(length),
+            None => self.branch.rebind(),
         }
-        if self.rebound.replace(None).is_none() {
+        let rebound = Rebound {
+            sent: self.branch.sent(),
+            known: None,
+        };
+        if self.rebound.replace(rebound).is_none() {
             self.board.branch(self.number).unfollowed += 1;
         }
     }
@@ -200,30 +158,9 @@ impl<'a> Branch<'a> {
         self.waiting.clear();
     }
 
-    fn arrived(&mut self, mut arrived: Arrived) {
-        let path = Path {
-            local: arrived.local,
-            remote: self.gateway,
-            encapsulated: true,
-        };
-        let mut made = Made::default();
-        let now = Instant::now();
-        self.shard.datagram(
-            now.into_std(),
-            path,
-            Ecn::NotEct,
-            &mut arrived.payload,
-            &mut made,
-        );
-        if !made.inner.is_empty() {
-            self.followed(now);
-        }
-        self.pass_on(made);
-    }
-
     /// The first ESP packet after a rebind came back.
     fn followed(&mut self, now: Instant) {
-        if let Some(Some(since)) = self.rebound {
+        if let Some(since) = self.rebound.and_then(|r| r.known) {
             self.rebound = None;
             let mut place = self.board.branch(self.number);
             place.unfollowed -= 1;
@@ -231,35 +168,24 @@ impl<'a> Branch<'a> {
         }
     }
 
-    /// Takes out what the shard has to say.
-    fn drain(&mut self) {
-        while let Some(output) = self.shard.poll_output() {
-            match output {
-                Output::Transmit { path, payload } => self.send(&path, &payload),
-                Output::Ask(id, Question::KeyExchange(request)) => {
-                    worker::perform(id, request, &self.answer_to);
-                }
-                Output::Ask(id, Question::Directory(_)) => {
-                    let nobody = Answer::Located {
-                        same: Vec::new(),
-                        others: Vec::new(),
-                    };
-                    self.shard.answer(Instant::now().into_std(), id, nobody);
-                }
-                Output::Event(_, event) => self.note(&event),
-                // A branch has one shard, no routes and no operator.
-                Output::Incident(_)
-                | Output::Route(_)
-                | Output::Send(..)
-                | Output::Reply(..)
-                | Output::Finished => {}
+    /// Tells the board what happened.
+    fn tell(&mut self) {
+        if let Some(rebound) = self.rebound.as_mut().filter(|r| r.known.is_none())
+            && self.branch.sent() > rebound.sent
+        {
+            rebound.known = Some(Instant::now());
+        }
+        for news in self.branch.take_news() {
+            match news {
+                News::Event(event) => self.note(&event),
+                News::Inner(packet) => self.answered(&packet),
             }
         }
         let mut place = self.board.branch(self.number);
-        place.port = self.nat.port();
+        place.port = self.branch.port();
         place.state = match place.state {
-            State::Dark if !self.nat.is_dark() => State::Up,
-            State::Up if self.nat.is_dark() => State::Dark,
+            State::Dark if !self.branch.is_dark() => State::Up,
+            State::Up if self.branch.is_dark() => State::Dark,
             state => state,
         };
     }
@@ -285,29 +211,14 @@ impl<'a> Branch<'a> {
         }
     }
 
-    fn pass_on(&mut self, made: Made) {
-        for (path, packet) in made.outer {
-            self.send(&path, &packet);
-        }
+    fn answered(&mut self, packet: &[u8]) {
+        self.followed(Instant::now());
         let host = policy::branch_host(self.number);
-        for packet in made.inner {
-            let sequence = icmp::reply(&packet, host, u16::from(self.number));
-            if let Some(sent) = sequence.and_then(|s| self.waiting.remove(&s)) {
-                let mut place = self.board.branch(self.number);
-                place.pings.answered += 1;
-                place.pings.rtt = sent.elapsed();
-            }
-        }
-    }
-
-    fn send(&mut self, path: &Path, payload: &[u8]) {
-        // Without a socket there is nothing to send from; the next packet tries again.
-        let sent = self
-            .nat
-            .send(path.local, path.remote, payload)
-            .is_ok_and(|sent| sent);
-        if sent && let Some(since @ None) = &mut self.rebound {
-            *since = Some(Instant::now());
+        let sequence = icmp::reply(packet, host, u16::from(self.number));
+        if let Some(sent) = sequence.and_then(|s| self.waiting.remove(&s)) {
+            let mut place = self.board.branch(self.number);
+            place.pings.answered += 1;
+            place.pings.rtt = sent.elapsed();
         }
     }
 
@@ -328,7 +239,7 @@ impl<'a> Branch<'a> {
             self.waiting.remove(&sequence);
             place.pings.lost += 1;
         }
-        place.drops = drops(&mut self.shard);
+        place.drops = self.branch.drops();
         let state = place.state;
         drop(place);
         if self.board.is_pinging() && matches!(state, State::Up | State::Dark) {
@@ -339,27 +250,14 @@ impl<'a> Branch<'a> {
     fn ping(&mut self, now: Instant) {
         self.sequence = self.sequence.wrapping_add(1);
         let (host, id) = (policy::branch_host(self.number), u16::from(self.number));
-        let mut packet = icmp::request(host, policy::SERVER, id, self.sequence);
-        let mut made = Made::default();
-        self.shard
-            .inner(now.into_std(), TenantId(0), &mut packet, &mut made);
+        let mut packet = icmp::request(host, policy::SERVER, id, self.sequence, icmp::DATA);
+        self.branch.send_inner(&mut packet);
         let mut place = self.board.branch(self.number);
         place.pings.sent += 1;
-        if self.nat.is_dark() {
+        if self.branch.is_dark() {
             place.pings.excused += 1;
         } else {
             self.waiting.insert(self.sequence, now);
         }
-        drop(place);
-        self.pass_on(made);
     }
-}
-
-/// What a branch's shard dropped, by reason.
-fn drops(shard: &mut Shard) -> BTreeMap<&'static str, u64> {
-    let drops = shard.counters().drops.iter();
-    drops
-        .filter(|(_, n)| *n > 0)
-        .map(|(reason, n)| (reason.label(), n))
-        .collect()
 }

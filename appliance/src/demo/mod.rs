@@ -9,15 +9,12 @@ mod board;
 mod branch;
 mod figures;
 mod headquarters;
-mod icmp;
-mod nat;
 pub(crate) mod policy;
 pub(crate) mod real;
 mod score;
 mod screen;
 mod script;
 mod summary;
-mod worker;
 
 use crate::admin::{AdminSocket, Service};
 use crate::cli::Health;

@@ -4,18 +4,24 @@ use std::net::Ipv4Addr;
 
 const IP_HEADER: usize = 20;
 const ICMP_HEADER: usize = 8;
-const DATA: usize = 56;
-/// A ping on its way: IPv4 header, ICMP header and 56 octets, as ping(8) sends them.
-pub(super) const LENGTH: usize = IP_HEADER + ICMP_HEADER + DATA;
+/// Octets of data that ping(8) sends.
+pub(crate) const DATA: usize = 56;
 const ICMP: u8 = 1;
 const REQUEST: u8 = 8;
 const REPLY: u8 = 0;
 
-/// An echo request.
-pub(super) fn request(from: Ipv4Addr, to: Ipv4Addr, id: u16, sequence: u16) -> [u8; LENGTH] {
-    let mut packet = [0; LENGTH];
+/// An echo request with an even number of octets of data: IPv4 header, ICMP header, data.
+pub(crate) fn request(
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+    id: u16,
+    sequence: u16,
+    data: usize,
+) -> Vec<u8> {
+    let length = IP_HEADER + ICMP_HEADER + data;
+    let mut packet = vec![0; length];
     packet[0] = 0x45;
-    packet[2..4].copy_from_slice(&(LENGTH as u16).to_be_bytes());
+    packet[2..4].copy_from_slice(&(length as u16).to_be_bytes());
     packet[4..6].copy_from_slice(&sequence.to_be_bytes());
     packet[8] = 64;
     packet[9] = ICMP;
@@ -27,15 +33,17 @@ pub(super) fn request(from: Ipv4Addr, to: Ipv4Addr, id: u16, sequence: u16) -> [
     icmp[0] = REQUEST;
     icmp[4..6].copy_from_slice(&id.to_be_bytes());
     icmp[6..8].copy_from_slice(&sequence.to_be_bytes());
-    (0..DATA).for_each(|i| icmp[ICMP_HEADER + i] = i as u8);
+    (0..data).for_each(|i| icmp[ICMP_HEADER + i] = i as u8);
     let sum = checksum(icmp);
     icmp[2..4].copy_from_slice(&sum.to_be_bytes());
     packet
 }
 
 /// The sequence number of an echo reply to `id`, if the packet is one and arrived whole.
-pub(super) fn reply(packet: &[u8], to: Ipv4Addr, id: u16) -> Option<u16> {
-    let icmp = packet.get(IP_HEADER..LENGTH)?;
+pub(crate) fn reply(packet: &[u8], to: Ipv4Addr, id: u16) -> Option<u16> {
+    let icmp = packet
+        .get(IP_HEADER..)
+        .filter(|icmp| icmp.len() >= ICMP_HEADER)?;
     let is_reply = packet[0] == 0x45
         && packet[9] == ICMP
         && packet[16..20] == to.octets()
@@ -66,13 +74,13 @@ mod tests {
             Ipv4Addr::new(172, 16, 19, 1),
             Ipv4Addr::new(192, 168, 100, 1),
         );
-        let mut packet = request(branch, server, 19, 700);
+        let mut packet = request(branch, server, 19, 700, DATA);
         assert_eq!(checksum(&packet[..IP_HEADER]), 0);
         assert_eq!(reply(&packet, branch, 19), None);
         assert!(hawser_esp::echo::reply(&mut packet));
         assert_eq!(reply(&packet, branch, 19), Some(700));
         assert_eq!(reply(&packet, branch, 20), None);
-        packet[LENGTH - 1] ^= 1;
+        packet[IP_HEADER + ICMP_HEADER] ^= 1;
         assert_eq!(reply(&packet, branch, 19), None);
     }
 }

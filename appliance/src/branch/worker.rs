@@ -4,7 +4,7 @@ use hawser_shard::io::{Answer, AskId, KeAnswer, KeRequest};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Has a piece of work done and the answer sent.
-pub(super) fn perform(id: AskId, request: KeRequest, answers: &UnboundedSender<(AskId, Answer)>) {
+pub(crate) fn perform(id: AskId, request: KeRequest, answers: &UnboundedSender<(AskId, Answer)>) {
     let answers = answers.clone();
     tokio::task::spawn_blocking(move || {
         // A branch that died meanwhile wants no answer.

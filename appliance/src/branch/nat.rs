@@ -1,22 +1,22 @@
 //! The NAT in front of one branch: a socket of its own for every mapping.
 //!
-//! Outside it is a loopback address with a port that the system chooses; inside, the branch sees
+//! Outside it is an address of this machine with a port that the system chooses; inside, the branch sees
 //! its own address. Dropping the mappings is a rebind: the next packet out makes new ones, on
 //! other ports, and what still arrives on the old ones is lost.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::Instant;
 
 /// A datagram of the gateway that came through the NAT.
-pub(super) struct Arrived {
+pub(crate) struct Arrived {
     /// The branch's address and port.
-    pub(super) local: SocketAddr,
+    pub(crate) local: SocketAddr,
     /// What it carries.
-    pub(super) payload: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// One inside address and port, seen outside as the socket's.
@@ -34,18 +34,20 @@ impl Drop for Mapping {
 }
 
 /// The NAT of one branch.
-pub(super) struct Nat {
+pub(crate) struct Nat {
+    outside: IpAddr,
     mappings: Vec<Mapping>,
     arrivals: mpsc::UnboundedSender<Arrived>,
     dark_until: Instant,
 }
 
 impl Nat {
-    /// A NAT without mappings, and where what comes through it comes out.
-    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Arrived>) {
+    /// A NAT without mappings that is seen as `outside`, and where what comes through it comes out.
+    pub(crate) fn new(outside: IpAddr) -> (Self, mpsc::UnboundedReceiver<Arrived>) {
         let (arrivals, out) = mpsc::unbounded_channel();
         (
             Self {
+                outside,
                 mappings: Vec::new(),
                 arrivals,
                 dark_until: Instant::now(),
@@ -55,29 +57,29 @@ impl Nat {
     }
 
     /// Loses every mapping.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.mappings.clear();
     }
 
     /// Loses every mapping, and every packet until then.
-    pub(super) fn go_dark(&mut self, until: Instant) {
+    pub(crate) fn go_dark(&mut self, until: Instant) {
         self.forget();
         self.dark_until = until;
     }
 
     /// Whether packets go nowhere.
-    pub(super) fn is_dark(&self) -> bool {
+    pub(crate) fn is_dark(&self) -> bool {
         Instant::now() < self.dark_until
     }
 
     /// The outside port of the mapping made last.
-    pub(super) fn port(&self) -> Option<u16> {
+    pub(crate) fn port(&self) -> Option<u16> {
         let socket = self.mappings.last().map(|m| &m.socket)?;
         socket.local_addr().ok().map(|a| a.port())
     }
 
     /// Sends a datagram of the branch; gives whether it left.
-    pub(super) fn send(
+    pub(crate) fn send(
         &mut self,
         inside: SocketAddr,
         gateway: SocketAddr,
@@ -99,7 +101,7 @@ impl Nat {
     }
 
     fn map(&mut self, inside: SocketAddr, gateway: SocketAddr) -> io::Result<usize> {
-        let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let socket = std::net::UdpSocket::bind((self.outside, 0))?;
         socket.set_nonblocking(true)?;
         let receiver = UdpSocket::from_std(socket.try_clone()?)?;
         let reader = read(receiver, gateway, inside, self.arrivals.clone());
@@ -145,7 +147,7 @@ mod tests {
         let gateway = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let at = gateway.local_addr().unwrap();
         let inside = "192.168.1.100:4500".parse().unwrap();
-        let (mut nat, mut arrivals) = Nat::new();
+        let (mut nat, mut arrivals) = Nat::new(at.ip());
         let mut buffer = [0; 16];
         let mut froms = Vec::new();
         for _ in 0..2 {
