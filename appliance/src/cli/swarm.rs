@@ -76,7 +76,7 @@ impl Swarm {
     pub(super) fn perform(self) -> anyhow::Result<Health> {
         let seconds = |number: Option<u64>| number.map(Duration::from_secs);
         let address = self.gateway.ip();
-        swarm::run(Options {
+        swarm::run(&Options {
             gateway: self.gateway,
             gateway_identity: self
                 .gateway_identity

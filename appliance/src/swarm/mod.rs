@@ -71,13 +71,13 @@ pub(crate) struct Options {
 }
 
 /// Runs the swarm; degraded when a branch is not up at the end.
-pub(crate) fn run(options: Options) -> anyhow::Result<Health> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<Health> {
     limit::raise_for(u64::from(options.branches))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(WORKERS)
         .enable_all()
         .build()?;
-    let report = LocalSet::new().block_on(&runtime, perform(&options))?;
+    let report = LocalSet::new().block_on(&runtime, perform(options))?;
     let complete = report.up == options.branches;
     println!(
         "{}",
