@@ -16,6 +16,7 @@ mod openiked;
 mod overlap;
 mod recording;
 mod rekey;
+mod renewal;
 mod reload;
 mod shutdown;
 mod spoof;
@@ -77,6 +78,7 @@ pub fn all() -> Vec<Scenario> {
         overlap::scenarios(),
         recording::scenarios(),
         rekey::scenarios(),
+        renewal::scenarios(),
         reload::scenarios(),
         shutdown::scenarios(),
         spoof::scenarios(),
