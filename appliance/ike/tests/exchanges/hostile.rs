@@ -132,6 +132,16 @@ fn read(pair: &mut Pair, from: Side) -> Message {
     open(&Keys::of_pair(pair).of_side(from.other()), &held.bytes)
 }
 
+/// An empty request with a Message ID of the caller's choice.
+pub fn stand_in_request(pair: &Pair, from: Side, kind: ExchangeType, id: u32) -> Held {
+    request(pair, from, kind, id, Vec::new())
+}
+
+/// INVALID_KE_PAYLOAD for a request.
+pub fn demanded_group(pair: &Pair, to: &Held, group: u16) -> Held {
+    answer(pair, to, wanted_group(group))
+}
+
 fn only_error(message: &Message) -> NotifyType {
     message.error().expect("an error").kind
 }

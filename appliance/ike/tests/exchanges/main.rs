@@ -10,5 +10,6 @@ mod handshake;
 mod hostile;
 mod ike_collision;
 mod ike_delete;
+mod ike_group;
 mod ike_rekey;
 mod pair;

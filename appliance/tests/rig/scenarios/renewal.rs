@@ -52,15 +52,26 @@ fn the_case(rig: &Rig) -> Result<()> {
     eventually("charon loses its reauthentication", SETTLE, || {
         Ok(lost(&strongswan.log()))
     })?;
-    let deletes = || strongswan.log().matches("sending DELETE for IKE_SA").count();
+    let deletes = || {
+        strongswan
+            .log()
+            .matches("sending DELETE for IKE_SA")
+            .count()
+    };
     let before = deletes();
     eventually("the branch deletes the IKE SA", OVER_TIME + SETTLE, || {
         Ok(deletes() > before)
     })?;
     let hosts = ((&branch.ns, branch.lan.as_str()), (&rig.hq, HQ_LAN));
     let took = ping::both_ways(hosts.1, hosts.0, BACK).context("after the branch's DELETE")?;
-    ensure!(took <= BACK, "the tunnel was down for {took:?} after the branch's DELETE");
-    println!("the tunnel was up again {:.1} s after the DELETE", took.as_secs_f64());
+    ensure!(
+        took <= BACK,
+        "the tunnel was down for {took:?} after the branch's DELETE"
+    );
+    println!(
+        "the tunnel was up again {:.1} s after the DELETE",
+        took.as_secs_f64()
+    );
     Ok(())
 }
 
@@ -136,11 +147,14 @@ fn break_before_make(rig: &Rig) -> Result<()> {
             thread::sleep(Duration::from_secs(2));
         }
         over.store(true, Ordering::Relaxed);
-        watch.join().map_err(|_| anyhow::anyhow!("the watch panicked"))?
+        watch
+            .join()
+            .map_err(|_| anyhow::anyhow!("the watch panicked"))?
     })?;
     ensure!(gone == 0, "the route was away {gone} times");
     // Between the DELETE and the new Child SA, a good round trip and two key exchanges each time.
-    ping.stop()?.expect_loss_of_at_most(REAUTHENTICATIONS * 10)?;
+    ping.stop()?
+        .expect_loss_of_at_most(REAUTHENTICATIONS * 10)?;
     expect_one_each(&headquarters, &strongswan, SETTLE)?;
     expect_pings(rig, &site, &branch)
 }
