@@ -157,7 +157,7 @@ reasons! {
         Retransmission => "retransmission",
         /// A request whose answer is still being made.
         Pending => "pending",
-        /// For an IKE SA whose keys are still being computed; the peer will send it again.
+        /// For an IKE SA whose keys are still being computed; held until they are.
         Early => "early",
         /// A payload that cannot be parsed.
         BadPayload => "bad_payload",

@@ -16,8 +16,11 @@ impl Shard {
         while let Some((spi, output)) = self.next_ike_output(key) {
             self.handle(now, key, spi, output);
         }
-        self.index_peer(key);
+        let early = self.index_peer(key);
         self.arm_peer(key);
+        for (spi, early) in early {
+            self.read_early(now, key, spi, &early);
+        }
     }
 
     fn next_ike_output(&mut self, key: usize) -> Option<(u64, Output)> {

@@ -50,7 +50,7 @@ impl Shard {
             // Its IKE_AUTH is being answered.
             return self.refuse_message(now, path, MessageError::Pending);
         }
-        if self.index.awaits(local) {
+        if self.index.hold(local, path, message) {
             return self.refuse_message(now, path, MessageError::Early);
         }
         self.ike_elsewhere(now, path, ecn, local, &header, message, handed, sink);
@@ -104,7 +104,7 @@ impl Shard {
         }
     }
 
-    fn peer_message(
+    pub(crate) fn peer_message(
         &mut self,
         now: Instant,
         key: usize,
