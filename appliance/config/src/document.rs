@@ -3,7 +3,8 @@
 
 use crate::problem::{At, Place};
 use hawser_policy::{
-    DpdMode, EspProposal, Identity, IdentityPattern, IkeProposal, TrafficSelector,
+    DpdMode, EspProposal, Identity, IdentityPattern, IkeProposal, Revive, TrafficSelector,
+    Uniqueness,
 };
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -74,10 +75,19 @@ pub(crate) struct Template {
     pub(crate) dpd: Option<Dpd>,
     pub(crate) nat_keepalive: Option<Limit>,
     pub(crate) retransmission: Retransmission,
+    pub(crate) upkeep: Upkeep,
     pub(crate) allow_any_route: Option<bool>,
     pub(crate) fragment_size: Option<u16>,
     pub(crate) children: Vec<Child>,
     pub(crate) initiate: Option<Initiate>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Upkeep {
+    pub(crate) revive: Option<Revive>,
+    pub(crate) revive_weak_secret: Option<bool>,
+    pub(crate) audit: Option<Limit>,
+    pub(crate) uniqueness: Option<Uniqueness>,
 }
 
 /// A duration, or none on purpose (`"off"`).

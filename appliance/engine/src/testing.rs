@@ -50,6 +50,7 @@ fn template() -> PeerTemplate {
         dpd: None,
         nat_keepalive: None,
         retransmission: Retransmission::default(),
+        upkeep: hawser_policy::Upkeep::default(),
         allow_any_route: false,
         fragment_size: 1280,
         initiate: None,

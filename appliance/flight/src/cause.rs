@@ -131,6 +131,8 @@ reasons! {
         NotIp => "not_ip",
         /// A NAT keepalive (RFC 3948 2.3): not an error, counted only.
         NatKeepalive => "nat_keepalive",
+        /// An authentic packet of an SA that has ended.
+        EndedSa => "ended_sa",
         /// Time to live used up.
         TtlExceeded => "ttl_exceeded",
         /// Met congestion on the way, and what it carries cannot be marked (RFC 6040 4.2).

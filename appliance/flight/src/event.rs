@@ -29,6 +29,48 @@ pub enum Lineage {
 }
 }
 
+/// How bringing a device back ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevivalOutcome {
+    /// By a handshake of ours.
+    Revived,
+    /// The device came back by itself.
+    CameBack,
+    /// Every attempt has failed.
+    Failed,
+    /// It has deleted what we brought back: it wants to be down.
+    WantsToBeDown,
+    /// Its last endpoint is another device's now.
+    EndpointTaken,
+    /// Its selectors are another device's now.
+    SelectorsTaken,
+    /// The configuration does not allow it.
+    NotAllowed,
+}
+
+/// What was inconsistent of a device, and is being repaired.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repair {
+    /// More than one IKE SA was in use: the best stays.
+    ExtraIkeSa,
+    /// An IKE SA that a rekey had replaced was not deleted by the peer.
+    ReplacedIkeSa,
+    /// Several pairs had the same selectors: the newest confirmed stays.
+    DuplicateChildSa,
+    /// A pair only received: it is sent on now.
+    InboundOnly,
+    /// The IKE SA lives, and its last pair was lost: another is asked for.
+    NoChildSa,
+    /// The peer was put off with TEMPORARY_FAILURE for too long: the IKE SA is made anew.
+    TemporaryFailure,
+    /// A pair was in the tables without an IKE SA that has it.
+    OrphanChildSa,
+    /// An IKE SA had a pair that is not in the tables.
+    LostChildSa,
+}
+
 /// Which peer an event is about, as operators name it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PeerLabel {
@@ -234,6 +276,58 @@ pub enum Event {
     UnknownSpiReported {
         /// The SPI.
         spi: u32,
+    },
+    /// An SA that was given up is kept, whole, for a peer that never noticed.
+    Parked {
+        /// Local SPI of the IKE SA.
+        spi: u64,
+        /// Why it was given up.
+        cause: CloseCause,
+    },
+    /// An authentic, new message came under an SA that was given up: it goes on, with its Child
+    /// SAs, as if nothing had been.
+    Resurrected {
+        /// Local SPI of the IKE SA.
+        spi: u64,
+        /// Where the message came from.
+        from: SocketAddr,
+        /// How long it was parked, in milliseconds.
+        parked_ms: u64,
+    },
+    /// An authentic, new message came under an SA that was deleted: its peer lives, and has not
+    /// noticed.
+    TombstoneHit {
+        /// The SPI that it named: of the IKE SA, or of the Child SA.
+        spi: u64,
+        /// Where it came from.
+        from: SocketAddr,
+    },
+    /// The device is gone without a successor: we are going to begin a handshake.
+    RevivalBegun {
+        /// How it went.
+        after: CloseCause,
+        /// Where it was last.
+        to: SocketAddr,
+    },
+    /// A handshake that is to bring a device back was begun.
+    RevivalAttempt {
+        /// 1 for the first.
+        attempt: u8,
+        /// Where it goes.
+        to: SocketAddr,
+    },
+    /// Bringing the device back is over.
+    RevivalEnded {
+        /// How.
+        outcome: RevivalOutcome,
+    },
+    /// An IKE SA that nothing came on was tested, and the peer does not answer; nothing ends by
+    /// that.
+    AuditFailed,
+    /// An inconsistency was found and is being repaired.
+    Repaired {
+        /// What.
+        what: Repair,
     },
     /// An operator acted.
     OperatorAction {

@@ -97,6 +97,8 @@ pub enum SaState {
     Rekeyed,
     /// We sent, or are about to send, a DELETE.
     Deleting(CloseCause),
+    /// Given up, and kept for a peer that never noticed.
+    Parked,
     /// Gone.
     Closed,
 }
@@ -131,6 +133,12 @@ pub struct IkeSa {
     pub(crate) children: Vec<ChildSa>,
     /// Another IKE SA has taken its place.
     pub(crate) stands_down: bool,
+    /// Until when the device is known to live by other evidence than IKE messages.
+    pub(crate) vouched: Option<Instant>,
+    /// Our DELETE, where the peer never confirmed it.
+    pub(crate) unconfirmed_delete: Vec<Vec<u8>>,
+    /// Since when every CREATE_CHILD_SA of the peer is answered with TEMPORARY_FAILURE.
+    pub(crate) refusing: Option<Instant>,
     /// SPIs of the peer that it deleted before we knew them.
     pub(crate) early_deletes: Vec<u32>,
     /// Alive as long as the collision that made this provisional SA is undecided.
@@ -177,6 +185,9 @@ impl IkeSa {
             answering: None,
             children: Vec::new(),
             stands_down: false,
+            vouched: None,
+            unconfirmed_delete: Vec::new(),
+            refusing: None,
             early_deletes: Vec::new(),
             undecided: Weak::new(),
             next_token: 0,
@@ -302,14 +313,17 @@ impl IkeSa {
         &self.children
     }
 
-    /// Whether a request of ours waits for its response: that is the probe then.
+    /// Whether a request of ours waits for its response: that is the probe then. A test that is
+    /// never given up is not.
     pub fn is_waiting(&self) -> bool {
-        self.outstanding.is_some()
+        self.outstanding.is_some() && !self.is_patient()
     }
 
     /// Whether a request of ours was retransmitted and is still not answered.
     pub fn is_struggling(&self) -> bool {
-        self.outstanding.as_ref().is_some_and(|o| o.attempt > 0)
+        self.outstanding
+            .as_ref()
+            .is_some_and(|o| o.attempt > 0 || o.is_persistent())
     }
 
     /// Probes the peer, unless a request is already under way. Says whether a probe was begun.
@@ -318,8 +332,12 @@ impl IkeSa {
         if !usable || self.is_waiting() || self.queue.contains(&Task::Probe(schedule)) {
             return false;
         }
-        self.queue.push_front(Task::Probe(schedule));
-        self.pump(env);
+        if self.is_patient() {
+            self.lose_patience(env, schedule);
+        } else {
+            self.queue.push_front(Task::Probe(schedule));
+            self.pump(env);
+        }
         true
     }
 
@@ -364,7 +382,10 @@ impl IkeSa {
 
     /// Deletes the IKE SA and its Child SAs with a DELETE to the peer.
     pub fn delete(&mut self, env: &mut Env<'_>, cause: CloseCause) {
-        if matches!(self.state, SaState::Deleting(_) | SaState::Closed) {
+        if matches!(
+            self.state,
+            SaState::Deleting(_) | SaState::Closed | SaState::Parked
+        ) {
             return;
         }
         self.begin_delete(cause);
@@ -440,7 +461,9 @@ impl IkeSa {
     pub fn inherit(&mut self, env: &mut Env<'_>, from: Inheritance) {
         self.children.extend(from.children);
         match self.state {
-            SaState::Closed => return self.remove_children(CloseCause::IkeSaClosed),
+            SaState::Closed | SaState::Parked => {
+                return self.remove_children(CloseCause::IkeSaClosed);
+            }
             SaState::Deleting(cause) => return self.remove_children(cause),
             SaState::Provisional => {
                 self.state = SaState::Established;
@@ -458,6 +481,9 @@ impl IkeSa {
 
     /// When it wants to be woken, and why.
     pub fn next_timeout(&self) -> Option<(Instant, Reason)> {
+        if self.state == SaState::Parked {
+            return None;
+        }
         let mut next: Option<(Instant, Reason)> = None;
         let mut at = |when: Option<Instant>, why: Reason| {
             if let Some(when) = when
@@ -496,7 +522,7 @@ impl IkeSa {
 
     /// Its time has come.
     pub fn timeout(&mut self, env: &mut Env<'_>) {
-        if self.state == SaState::Closed {
+        if matches!(self.state, SaState::Closed | SaState::Parked) {
             return;
         }
         self.retransmit(env);
@@ -526,7 +552,7 @@ impl IkeSa {
             }
             SaState::Rekeyed => self.begin_delete(CloseCause::Rekeyed),
             SaState::Provisional => self.begin_delete(CloseCause::RekeyCollision),
-            SaState::Deleting(_) | SaState::Closed => {}
+            SaState::Deleting(_) | SaState::Closed | SaState::Parked => {}
             SaState::Established | SaState::Authenticating => {
                 self.begin_delete(CloseCause::Expired);
             }
@@ -588,6 +614,7 @@ impl IkeSa {
                 };
                 self.out.push_back(Output::Event(event));
             }
+            Due::GiveUp if self.goes_on(env) => {}
             Due::GiveUp => self.give_up(),
         }
     }
@@ -598,7 +625,7 @@ impl IkeSa {
         let cause = match (self.state, &self.exchange) {
             (SaState::Deleting(cause), _) => cause,
             (SaState::Rekeyed, _) => CloseCause::Rekeyed,
-            (_, Some(Exchange::Probe { message_id })) => {
+            (_, Some(Exchange::Probe { message_id, .. })) => {
                 let message_id = *message_id;
                 self.out
                     .push_back(Output::Event(Event::ProbeFailed { message_id }));
@@ -608,6 +635,16 @@ impl IkeSa {
             }
             _ => CloseCause::RetransmitTimeout,
         };
+        match (self.state, self.outstanding.take()) {
+            (SaState::Established, request) => {
+                self.outstanding = request;
+                return self.park(cause);
+            }
+            (SaState::Deleting(_), Some(request)) => {
+                self.unconfirmed_delete = request.datagrams;
+            }
+            _ => {}
+        }
         self.close(cause);
     }
 

@@ -10,7 +10,7 @@ use crate::ike_sa::IkeSa;
 use crate::select::EspSuite;
 use hawser_crypto::{KeError, KePrivate, KeyExchange, SharedSecret};
 use hawser_flight::{CloseCause, Event, Lineage, Path};
-use hawser_policy::{Identity, TemplateId, TrafficSelector};
+use hawser_policy::{Identity, Secret, TemplateId, TrafficSelector};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -104,6 +104,8 @@ pub struct AuthRequest {
     pub template: TemplateId,
     /// The Child SA it asks for; `None`: none, or nothing that fits.
     pub child: Option<ChildRequest>,
+    /// The pre-shared key that it has proved.
+    pub secret: Secret,
     /// The peer says that it has no other SA with us (RFC 7296 2.4).
     pub initial_contact: bool,
 }
@@ -220,6 +222,9 @@ pub enum Output {
     Probed(ProbeOutcome),
     /// Something happened.
     Event(Event),
+    /// The IKE SA was given up because the peer does not answer. It keeps everything, its Child SAs
+    /// too, for [`IkeSa::resurrect`]; for routes and status it is gone.
+    Parked(CloseCause),
     /// The IKE SA is gone, and its Child SAs (each already removed).
     Closed(CloseCause),
 }

@@ -25,6 +25,7 @@ pub mod protect;
 pub mod registry;
 pub mod rules;
 pub mod select;
+mod upkeep;
 pub mod window;
 mod wire;
 

@@ -50,6 +50,8 @@ pub struct Outstanding {
     pub exchange: u8,
     /// The datagrams it went out as.
     pub datagrams: Vec<Vec<u8>>,
+    /// When it was first transmitted, or began anew.
+    pub begun_at: Instant,
     /// When it was last transmitted.
     pub sent_at: Instant,
     /// Retransmissions so far.
@@ -57,6 +59,7 @@ pub struct Outstanding {
     /// When it is due again.
     pub next_at: Instant,
     schedule: Schedule,
+    persistent: bool,
 }
 
 /// What is to be done for a request whose time has come.
@@ -85,11 +88,33 @@ impl Outstanding {
             message_id,
             exchange,
             datagrams,
+            begun_at: env.now,
             sent_at,
             attempt: 0,
             next_at,
             schedule,
+            persistent: false,
         }
+    }
+
+    /// It is transmitted now as if for the first time, and from then on by this schedule.
+    pub fn begin_anew(&mut self, env: &mut Env<'_>, schedule: Schedule) {
+        self.sent_at = env.now;
+        self.persist(env, schedule);
+        self.persistent = false;
+    }
+
+    /// It is not given up: it goes on by this schedule, and counts as unanswered.
+    pub fn persist(&mut self, env: &mut Env<'_>, schedule: Schedule) {
+        (self.attempt, self.schedule) = (0, schedule);
+        self.begun_at = env.now;
+        self.next_at = env.now + schedule.interval(0, env);
+        self.persistent = true;
+    }
+
+    /// Whether it was to be given up, and goes on all the same.
+    pub fn is_persistent(&self) -> bool {
+        self.persistent
     }
 
     /// What is due now; counts the retransmission that it asks for.

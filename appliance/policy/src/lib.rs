@@ -11,6 +11,7 @@ pub mod selector;
 pub mod settings;
 pub mod template;
 pub mod tenant;
+pub mod upkeep;
 
 pub use identity::{Identity, IdentityPattern};
 pub use pad::{Candidate, Pad, PadEntry, Secret};
@@ -21,6 +22,7 @@ pub use template::{
     ChildTemplate, DpdMode, DpdSettings, Initiate, Lifetimes, PeerTemplate, TemplateId,
 };
 pub use tenant::{Tenant, TenantId};
+pub use upkeep::{Revive, Uniqueness, Upkeep};
 
 use std::net::IpAddr;
 use std::sync::Arc;

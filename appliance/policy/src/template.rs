@@ -6,6 +6,7 @@ use crate::proposal::{EspProposal, IkeProposal};
 use crate::selector::TrafficSelector;
 use crate::settings::Retransmission;
 use crate::tenant::TenantId;
+use crate::upkeep::Upkeep;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -115,6 +116,8 @@ pub struct PeerTemplate {
     pub nat_keepalive: Option<Duration>,
     /// Retransmission of requests other than DPD probes.
     pub retransmission: Retransmission,
+    /// How its tunnels are kept up.
+    pub upkeep: Upkeep,
     /// Consent to install a default route, or one over outer endpoints or headquarters' networks.
     pub allow_any_route: bool,
     /// Fragment our IKE messages above this size of the IP packet (RFC 7383), 576 to 1280 octets.

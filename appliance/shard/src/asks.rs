@@ -4,6 +4,7 @@ use crate::Shard;
 use crate::io::{Answer, AskId, DeviceId, Output, Question};
 use crate::timers::TimerKey;
 use hawser_crypto::KeError;
+use hawser_flight::Path;
 use hawser_ike::io::{AuthRequest, ChildRequest, KeAnswer, Token};
 use hawser_ike::{IkeSa, KeRequest};
 use std::collections::BTreeMap;
@@ -36,6 +37,16 @@ pub(crate) enum Asker {
         spi: u64,
         request: ChildRequest,
     },
+    /// A device whose parked IKE SA, with this local SPI, may go on: a message for it came on this
+    /// path.
+    Resurrect {
+        device: DeviceId,
+        spi: u64,
+        path: Path,
+        datagram: Vec<u8>,
+    },
+    /// A device that is to be revived.
+    Revive(DeviceId),
     /// A new device that has claimed its selectors: has another one done so at the same time?
     Twin(DeviceId),
 }
@@ -113,6 +124,18 @@ impl Shard {
                     request,
                 } => self.child_located(now, device, spi, &request, &same, &others),
                 Asker::Twin(device) => self.twins_located(now, device, &same, &others),
+                Asker::Resurrect {
+                    device,
+                    spi,
+                    path,
+                    datagram,
+                } => {
+                    let taken = same.iter().chain(&others);
+                    let taken = taken.filter(|d| d.device != device);
+                    let free = !taken.clone().any(|d| d.alive && d.overlaps);
+                    self.resurrect(now, device, spi, path, &datagram, free);
+                }
+                Asker::Revive(device) => self.revive_located(now, device, &same, &others),
                 Asker::Responder { .. } | Asker::Initiator { .. } | Asker::Ike { .. } => {}
             },
         }
@@ -133,7 +156,11 @@ impl Shard {
                     self.drive(now, key);
                 }
             }
-            Asker::Place(..) | Asker::Child { .. } | Asker::Twin(_) => {}
+            Asker::Place(..)
+            | Asker::Child { .. }
+            | Asker::Twin(_)
+            | Asker::Resurrect { .. }
+            | Asker::Revive(_) => {}
         }
     }
 

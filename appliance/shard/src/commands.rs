@@ -146,6 +146,7 @@ impl Shard {
         self.stage = Stage::ShuttingDown;
         self.drop_initiators();
         self.drop_responders();
+        self.drop_all_kept();
         let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
         for key in keys {
             if let Some(peer) = self.peers.get_mut(key) {

@@ -162,6 +162,15 @@ impl Shard {
         }
     }
 
+    /// Of two IKE SAs from the same endpoint, both begun at once from either side, the branch's
+    /// stays: the other one retires.
+    pub(crate) fn prefer(&mut self, now: Instant, key: usize, stays: u64, goes: u64) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.retiring.retain(|r| r.spi != stays);
+            peer.retire(now + RETIRE_AFTER, goes, stays);
+        }
+    }
+
     /// The older SA of a contest has answered: if from its own, other endpoint, it is another
     /// device, and keeps what it holds (DESIGN, Rules).
     pub(crate) fn settle_contests(&mut self, now: Instant, key: usize, spi: u64, path: Path) {

@@ -2,7 +2,7 @@
 
 use crate::Shard;
 use crate::asks::Asker;
-use crate::io::{DirectoryRequest, KeRequest, Message, Output as ShardOutput, Question};
+use crate::io::{DirectoryRequest, KeRequest, Output as ShardOutput, Question};
 use crate::pairs::Pair;
 use hawser_flight::{CloseCause, Event, Path, Role};
 use hawser_ike::IkeSa;
@@ -53,7 +53,11 @@ impl Shard {
             Output::Retransmitted { .. } => self.counters.retransmits += 1,
             Output::Probed(outcome) => self.probed(key, spi, outcome),
             Output::Event(event) => self.peer_event(now, key, spi, event),
-            Output::Closed(cause) => self.ike_closed(now, key, spi, cause),
+            Output::Parked(cause) => {
+                self.park_pairs(now, key, spi, cause);
+                self.ike_ended(now, key, spi, cause);
+            }
+            Output::Closed(cause) => self.ike_ended(now, key, spi, cause),
         }
     }
 
@@ -127,6 +131,10 @@ impl Shard {
         }
         let by_peer = peer.find_ike_sa(successor).map(IkeSa::role) == Some(Role::Responder);
         peer.succeeded(old, successor);
+        peer.revived
+            .iter_mut()
+            .filter(|(spi, _)| *spi == old)
+            .for_each(|r| r.0 = successor);
         self.childless.succeeded(old, successor);
         for child in &inheritance.children {
             let pair = self.sad.get(child.spi_in).map(|entry| entry.owner);
@@ -174,7 +182,7 @@ impl Shard {
         }
     }
 
-    fn ike_closed(&mut self, now: Instant, key: usize, spi: u64, cause: CloseCause) {
+    fn ike_ended(&mut self, now: Instant, key: usize, spi: u64, cause: CloseCause) {
         self.ike_index.remove(&spi);
         let Some(peer) = self.peers.get_mut(key) else {
             return;
@@ -184,14 +192,9 @@ impl Shard {
         };
         let sa = peer.ike_sas.remove(at);
         peer.forget_ike_sa(spi);
-        if let Some(at) = peer.adopted.iter().position(|(adopted, _)| *adopted == spi) {
-            let (_, from) = peer.adopted.swap_remove(at);
-            self.out
-                .push_back(ShardOutput::Send(from, Message::ForgetSpi(spi)));
-        }
         let (label, template) = (Arc::clone(&peer.label), Arc::clone(&peer.template));
         if peer.ike_sas.is_empty() {
-            peer.dpd_at = None;
+            (peer.dpd_at, peer.audit_at) = (None, None);
         }
         let unserved = !peer.has_usable_ike_sa();
         self.pings_over(key, spi, &format!("the IKE SA ended: {cause}"));
@@ -202,9 +205,11 @@ impl Shard {
             cause,
         };
         self.event(Some(label), event);
+        self.keep(now, key, sa, cause);
         self.has_left(now, key);
         if unserved {
             self.initiate_again(now, &template);
+            self.consider_revival(now, key, spi, cause);
         }
         self.shutdown_progress();
     }

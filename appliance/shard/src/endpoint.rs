@@ -1,7 +1,7 @@
 //! Where a device is: its endpoint follows authentic, new packets (DESIGN, The endpoint moves).
 
 use crate::Shard;
-use crate::pairs::largest_inner;
+use crate::pairs::{PairLife, largest_inner};
 use hawser_flight::{Event, Path};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use std::time::Instant;
 impl Shard {
     /// ESP with the highest sequence number so far came on another path than we send on.
     pub(crate) fn esp_moved(&mut self, now: Instant, at: usize, path: Path) {
-        let Some(pair) = self.pairs.get(at).filter(|p| !p.lingers) else {
+        let Some(pair) = self.pairs.get(at).filter(|p| p.life == PairLife::InUse) else {
             return;
         };
         let (key, ike_spi, spi_in) = (pair.peer, pair.ike_spi, pair.spi_in);

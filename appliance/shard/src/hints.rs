@@ -4,6 +4,7 @@
 
 use crate::Shard;
 use crate::io::{Message as ShardMessage, Output, ShardId};
+use crate::pairs::PairLife;
 use crate::spi::shard_of;
 use hawser_flight::{Event, MessageError, Path};
 use hawser_ike::handshake::header;
@@ -122,7 +123,7 @@ impl Shard {
     /// peer is asked whether it lives.
     pub(crate) fn spi_hint(&mut self, now: Instant, source: IpAddr, spi: u32) {
         let said = |p: &crate::pairs::Pair| {
-            !p.lingers && p.outbound.spi() == spi && p.path.remote.ip() == source
+            p.life == PairLife::InUse && p.outbound.spi() == spi && p.path.remote.ip() == source
         };
         let Some(pair) = self.pairs.iter().map(|(_, p)| p).find(|p| said(p)) else {
             return;

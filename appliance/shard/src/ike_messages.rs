@@ -40,6 +40,9 @@ impl Shard {
         if let Some(key) = self.ike_index.get(&local).copied() {
             return self.peer_message(now, key, local, path, &header, message);
         }
+        if let Some(key) = self.kept.by_spi(local) {
+            return self.kept_message(now, key, local, path, &header, message);
+        }
         if let Some(key) = self.responders.by_spi(local) {
             return self.responder_message(now, key, path, message);
         }

@@ -5,7 +5,7 @@
 
 use crate::Shard;
 use crate::asks::Asker;
-use crate::io::{KeAnswer, Question};
+use crate::io::{DeviceId, KeAnswer, Question};
 use crate::peer::Peer;
 use crate::timers::TimerKey;
 use hawser_flight::Path;
@@ -34,6 +34,8 @@ pub(crate) struct Initiators {
 
 struct Begun {
     initiator: Initiator,
+    /// The device that it is to bring back.
+    revives: Option<DeviceId>,
     armed: Option<Instant>,
 }
 
@@ -55,7 +57,7 @@ impl Initiators {
     pub(crate) fn is_initiating(&self, template: &str) -> bool {
         self.slab
             .iter()
-            .any(|(_, b)| &*b.initiator.template().name == template)
+            .any(|(_, b)| b.revives.is_none() && &*b.initiator.template().name == template)
     }
 }
 
@@ -140,14 +142,26 @@ impl Shard {
         let (nat_port, force) = (listen.nat_port, !listen.native_esp);
         let mut env = crate::env!(self, now);
         if let Some(initiator) = Initiator::begin(&mut env, settings, local, nat_port, force) {
-            let spi_i = initiator.spi_i();
-            let key = self.initiators.slab.insert(Begun {
-                initiator,
-                armed: None,
-            });
-            self.initiators.by_spi_i.insert(spi_i, key);
-            self.drive_initiator(now, key);
+            self.add_initiator(now, initiator, None);
         }
+    }
+
+    /// Goes on with a handshake of ours; its key.
+    pub(crate) fn add_initiator(
+        &mut self,
+        now: Instant,
+        initiator: Initiator,
+        revives: Option<DeviceId>,
+    ) -> usize {
+        let spi_i = initiator.spi_i();
+        let key = self.initiators.slab.insert(Begun {
+            initiator,
+            revives,
+            armed: None,
+        });
+        self.initiators.by_spi_i.insert(spi_i, key);
+        self.drive_initiator(now, key);
+        key
     }
 
     /// Begins the handshake of a template anew, after a while that grows until an SA has lasted.
@@ -233,20 +247,32 @@ impl Shard {
         if matches!(step, Step::Continue) {
             return;
         }
+        let revives = self.initiators.slab.get(key).and_then(|b| b.revives);
         let Some(begun) = self.remove_initiator(key) else {
             return;
         };
-        match step {
-            Step::Established(sa) => self.place_initiated(now, *sa),
-            Step::Failed(reason) => {
+        match (step, revives) {
+            (Step::Established(sa), None) => self.place_initiated(now, *sa),
+            (Step::Established(sa), Some(device)) => self.place_revived(now, device, *sa),
+            (Step::Failed(reason), None) => {
                 self.counters.failures.count(reason);
                 self.initiate_again(now, begun.template());
             }
-            Step::Continue => {}
+            (Step::Failed(reason), Some(device)) => {
+                self.counters.failures.count(reason);
+                self.revival_failed(now, device);
+            }
+            (Step::Continue, _) => {}
         }
     }
 
-    fn remove_initiator(&mut self, key: usize) -> Option<Initiator> {
+    /// Whether the peer of a handshake of ours may believe in its IKE SA already.
+    pub(crate) fn has_proved(&self, key: usize) -> bool {
+        let begun = self.initiators.slab.get(key);
+        begun.is_some_and(|b| b.initiator.has_proved())
+    }
+
+    pub(crate) fn remove_initiator(&mut self, key: usize) -> Option<Initiator> {
         let mut begun = self.initiators.slab.try_remove(key)?;
         let timer = TimerKey::Initiator(key);
         self.timers.arm(&mut begun.armed, None, timer);
@@ -256,7 +282,9 @@ impl Shard {
 
     /// No handshake of ours goes on, and none waits to be begun.
     pub(crate) fn drop_initiators(&mut self) {
-        let keys: Vec<usize> = self.initiators.slab.iter().map(|(key, _)| key).collect();
+        let ours = self.initiators.slab.iter();
+        let ours = ours.filter(|(_, b)| b.revives.is_none());
+        let keys: Vec<usize> = ours.map(|(key, _)| key).collect();
         for key in keys {
             self.remove_initiator(key);
         }

@@ -219,6 +219,17 @@ pub enum Message {
     Probe(DeviceId),
     /// The IKE SA that was handed over with this SPI is gone: stop forwarding.
     ForgetSpi(u64),
+    /// A device of the sender is being revived at this endpoint, or no more.
+    Reviving {
+        /// Where.
+        endpoint: SocketAddr,
+        /// The sender.
+        shard: ShardId,
+        /// Or no more.
+        begins: bool,
+    },
+    /// From there, where a device of the receiver is being revived, an IKE_SA_INIT has come.
+    PeerBegins(SocketAddr),
     /// Another device holds what this one of the receiver holds: it is to end.
     Yield(DeviceId),
     /// Somebody at this address says, unprotected, that a SPI of its is unknown to it: ask the

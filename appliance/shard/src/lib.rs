@@ -27,6 +27,7 @@ mod ike_messages;
 mod index;
 mod initiators;
 pub mod io;
+mod kept;
 mod liveness;
 mod memory;
 mod outbound;
@@ -36,6 +37,7 @@ mod peer;
 mod placing;
 pub mod recorder;
 mod responders;
+mod revive;
 mod spi;
 mod status;
 mod timers;
@@ -55,6 +57,7 @@ use hawser_policy::{Policy, TenantId};
 use index::Index;
 use initiators::Initiators;
 use io::{DeviceId, Message, Output, PacketSink, ShardId};
+use kept::KeptSas;
 use memory::{Childless, Gone};
 use outbound::Outbound;
 use pairs::Pair;
@@ -62,6 +65,7 @@ use peer::Peer;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use responders::Responders;
+use revive::Reviving;
 use slab::Slab;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -100,9 +104,14 @@ pub struct Shard {
     placing: HashSet<u64>,
     /// IKE SAs with a SPI of this shard's bucket that were handed over.
     forwards: HashMap<u64, ShardId>,
+    /// IKE SAs, here or kept here, whose SPI has another shard's bucket: which shard's.
+    forwarded: HashMap<u64, ShardId>,
     gone: Gone,
     childless: Childless,
     index: Index,
+    kept: KeptSas,
+    /// Where devices are being revived, over all shards.
+    reviving: Reviving,
     sad: Sad<usize>,
     pairs: Slab<Pair>,
     /// By tenant.
@@ -159,9 +168,12 @@ impl Shard {
             ike_index: HashMap::new(),
             placing: HashSet::new(),
             forwards: HashMap::new(),
+            forwarded: HashMap::new(),
             gone: Gone::default(),
             childless: Childless::default(),
             index: Index::default(),
+            kept: KeptSas::default(),
+            reviving: Reviving::default(),
             sad: Sad::new(),
             pairs: Slab::new(),
             spds,
@@ -248,6 +260,12 @@ impl Shard {
                 self.forwards.remove(&spi);
                 self.shutdown_progress();
             }
+            Message::Reviving {
+                endpoint,
+                shard,
+                begins,
+            } => self.others_revival(endpoint, shard, begins),
+            Message::PeerBegins(endpoint) => self.peer_begins_here(now, endpoint),
             Message::Yield(device) => self.yield_device(now, device),
             Message::SpiHint { source, spi } => self.spi_hint(now, source, spi),
         }

@@ -4,11 +4,13 @@
 use crate::Shard;
 use crate::io::{CommandId, Output, Reply};
 use crate::peer::Peer;
+use hawser_flight::Event;
 use hawser_ike::IkeSa;
 use hawser_ike::ike_sa::SaState;
 use hawser_ike::io::ProbeOutcome;
 use hawser_ike::window::Schedule;
 use hawser_policy::DpdMode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How the older IKE SA of a contest is probed where the template has no DPD.
@@ -59,6 +61,9 @@ impl Shard {
             let dpd = peer.template.dpd;
             let periodic = dpd.filter(|d| d.mode == DpdMode::Periodic && !peer.ike_sas.is_empty());
             peer.dpd_at = periodic.map(|dpd| now + dpd.interval);
+            let audit = peer.template.upkeep.audit;
+            let audit = audit.filter(|_| !peer.ike_sas.is_empty());
+            peer.audit_at = audit.map(|every| now + every);
         }
     }
 
@@ -69,6 +74,32 @@ impl Shard {
         if peer.dpd_at.is_some_and(|at| at <= now) {
             peer.dpd_at = peer.template.dpd.map(|dpd| now + dpd.interval);
             self.probe_device(now, key);
+        }
+    }
+
+    /// Tests the newest IKE SA if nothing has come on it for long, whatever DPD says: ESP may flow
+    /// while IKE is dead, and the next rekey would be the end. A failure ends nothing.
+    pub(crate) fn audit_due(&mut self, now: Instant, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let Some(every) = peer.template.upkeep.audit else {
+            peer.audit_at = None;
+            return;
+        };
+        if peer.audit_at.is_none_or(|at| at > now) {
+            return;
+        }
+        peer.audit_at = Some(now + every);
+        let schedule = peer.dpd_schedule().unwrap_or(CONTEST);
+        let Some(sa) = peer.newest().and_then(|spi| peer.ike_sa(spi)) else {
+            return;
+        };
+        let due = sa.last_inbound() + every;
+        if due <= now {
+            sa.audit(&mut crate::env!(self, now), schedule);
+        } else {
+            peer.audit_at = Some(due);
         }
     }
 
@@ -151,6 +182,14 @@ impl Shard {
             ProbeOutcome::Failed => {
                 self.counters.probes_failed += 1;
                 self.pings_over(key, spi, "the peer does not answer");
+                let lives = |p: &Peer| {
+                    let state = p.find_ike_sa(spi).map(IkeSa::state);
+                    state == Some(SaState::Established)
+                };
+                if self.peers.get(key).is_some_and(lives) {
+                    let label = self.peers.get(key).map(|p| Arc::clone(&p.label));
+                    self.event(label, Event::AuditFailed);
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::Shard;
 use crate::io::{HandOff, PacketSink};
 use crate::outbound::Target;
+use crate::pairs::PairLife;
 use crate::spi::shard_of;
 use hawser_esp::packet::{Ecn, PacketInfo};
 use hawser_esp::{Fragmenter, icmp, mss};
@@ -96,12 +97,16 @@ impl Shard {
             return;
         };
         let (key, tenant, mtu) = (pair.peer, pair.tenant, pair.mtu);
+        if matches!(pair.life, PairLife::Parked { .. } | PairLife::Buried) {
+            let newest = opened.newest;
+            return self.esp_of_ended(now, at, path, newest);
+        }
         let (moved, confirms) = (pair.path != path && opened.newest, pair.unconfirmed);
         if !opened.dummy {
             mss::clamp(opened.inner, mtu);
             sink.inner(tenant, opened.inner);
         }
-        if pair.lingers {
+        if pair.life == PairLife::Lingers {
             return;
         }
         if let Some(peer) = self.peers.get_mut(key) {

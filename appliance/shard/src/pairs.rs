@@ -21,6 +21,20 @@ const PATH_MTU: usize = 1500;
 /// unconfirmed; until then the old one carries what goes to it.
 const REAUTHENTICATION_WAIT: Duration = Duration::from_secs(1);
 
+/// Where a pair is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PairLife {
+    InUse,
+    /// It has ended, and only takes what was under way.
+    Lingers,
+    /// Kept with its IKE SA, which was given up; whether it was sent on.
+    Parked {
+        active: bool,
+    },
+    /// Kept with its IKE SA, which was deleted: what opens under it proves that the peer lives.
+    Buried,
+}
+
 /// A pair of Child SAs. Its inbound half is in the SAD, under `spi_in`.
 pub(crate) struct Pair {
     pub(crate) peer: usize,
@@ -40,8 +54,9 @@ pub(crate) struct Pair {
     /// Inbound SPI of the pair of an earlier IKE SA that it takes over from, which stays sent on
     /// behind it until it ends.
     pub(crate) reauthenticated: Option<u32>,
-    /// It has ended, and only takes what was under way.
-    pub(crate) lingers: bool,
+    pub(crate) life: PairLife,
+    /// Index of its template in that of its IKE SA.
+    pub(crate) child: usize,
     /// Inbound SPI of the pair that it replaces.
     pub(crate) predecessor: Option<u32>,
     /// Largest inner packet.
@@ -140,7 +155,8 @@ impl Shard {
             active: false,
             unconfirmed: !outbound,
             reauthenticated,
-            lingers: false,
+            life: PairLife::InUse,
+            child: install.child,
             predecessor,
             mtu: largest_inner(&path, &suite).min(self.policy.tenant(peer.tenant).mtu),
             soft_bytes: bytes / 10 * 9,
@@ -213,7 +229,8 @@ impl Shard {
     pub(crate) fn confirm_timeout(&mut self, spi_in: u32) {
         let at = self.sad.get(spi_in).map(|entry| entry.owner);
         let pair = at.and_then(|at| self.pairs.get(at));
-        let waiting = pair.filter(|p| p.reauthenticated.is_some() && !p.active && !p.lingers);
+        let waiting =
+            pair.filter(|p| p.reauthenticated.is_some() && !p.active && p.life == PairLife::InUse);
         if let Some(key) = waiting.map(|p| p.peer) {
             self.activate_pair(key, spi_in);
         }
@@ -233,7 +250,7 @@ impl Shard {
     }
 
     /// Routes of a pair's networks, and word to the other shards.
-    fn route(&mut self, at: usize, install: bool) {
+    pub(crate) fn route(&mut self, at: usize, install: bool) {
         let Some(pair) = self.pairs.get(at) else {
             return;
         };
@@ -293,7 +310,7 @@ impl Shard {
         }
     }
 
-    fn deactivate_pair(&mut self, at: usize) {
+    pub(crate) fn deactivate_pair(&mut self, at: usize) {
         let Some(pair) = self.pairs.get_mut(at) else {
             return;
         };
@@ -317,15 +334,19 @@ impl Shard {
         let Some(pair) = self.pairs.get_mut(at) else {
             return;
         };
-        if std::mem::replace(&mut pair.lingers, true) {
+        match std::mem::replace(&mut pair.life, PairLife::Lingers) {
+            PairLife::InUse => {}
             // It has ended already, and now what was under way need not be waited for.
-            return if linger.is_zero() {
-                self.linger_over(spi_in);
-            };
+            PairLife::Lingers if linger.is_zero() => return self.linger_over(spi_in),
+            ended => {
+                pair.life = ended;
+                return;
+            }
         }
-        let (key, spi_out) = (pair.peer, pair.outbound.spi());
+        let (key, spi_out, ike_spi) = (pair.peer, pair.outbound.spi(), pair.ike_spi);
         let clocks = self.clocks(key, spi_in);
         self.remember_clock(key, spi_in);
+        let buried = self.is_ending(key, ike_spi);
         self.miss_pair(now, key, cause);
         self.activate_successor(key, spi_in);
         self.deactivate_pair(at);
@@ -341,7 +362,9 @@ impl Shard {
         }
         self.route(at, false);
         self.claim(now, key);
-        if linger.is_zero() {
+        if buried {
+            self.bury_pair(key, at);
+        } else if linger.is_zero() {
             self.linger_over(spi_in);
         } else {
             self.timers.at(now + linger, TimerKey::Linger(spi_in));
@@ -354,7 +377,7 @@ impl Shard {
     }
 
     /// A pair that we asked for has ended without a successor: another is asked for in a while.
-    fn miss_pair(&mut self, now: Instant, key: usize, cause: CloseCause) {
+    pub(crate) fn miss_pair(&mut self, now: Instant, key: usize, cause: CloseCause) {
         let replaced = matches!(cause, CloseCause::Rekeyed | CloseCause::RekeyCollision);
         let Some(peer) = self.peers.get(key).filter(|_| !replaced) else {
             return;
@@ -383,7 +406,8 @@ impl Shard {
             return;
         };
         // The SPI may be another pair's by now.
-        if self.pairs.get(at).is_none_or(|p| p.lingers) {
+        let lingers = |p: &Pair| p.life == PairLife::Lingers;
+        if self.pairs.get(at).is_none_or(lingers) {
             self.sad.remove(spi_in);
             self.pairs.try_remove(at);
         }

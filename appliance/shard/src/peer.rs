@@ -4,15 +4,19 @@ use crate::Shard;
 use crate::contest::{Contest, Retiring};
 use crate::cycle::Cycle;
 use crate::index::Indexed;
-use crate::io::{DeviceId, DirectoryRequest, Question, ShardId};
+use crate::io::{DeviceId, DirectoryRequest, Question};
+use crate::kept::Kept;
 use crate::liveness::{Ping, SILENT_AFTER};
 use crate::recorder::Recorder;
+use crate::revive::Revival;
 use crate::timers::TimerKey;
 use crate::view::PeerStatus;
+use hawser_esp::Sad;
 use hawser_flight::{CloseCause, Event, Lineage, Path, PeerLabel};
 use hawser_ike::IkeSa;
+use hawser_ike::child_sa::ChildSa;
 use hawser_ike::ike_sa::SaState;
-use hawser_policy::{Identity, PeerTemplate, TenantId, TrafficSelector};
+use hawser_policy::{Identity, PeerTemplate, Secret, TenantId, TrafficSelector};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,8 +36,6 @@ pub(crate) struct Peer {
     pub(crate) identity: Identity,
     pub(crate) path: Path,
     pub(crate) ike_sas: Vec<IkeSa>,
-    /// IKE SAs whose SPI has another shard's bucket, with that shard.
-    pub(crate) adopted: Vec<(u64, ShardId)>,
     /// Keys of its pairs.
     pub(crate) pairs: Vec<usize>,
     /// What its pairs cover or covered last.
@@ -51,6 +53,16 @@ pub(crate) struct Peer {
     pub(crate) contests: Vec<Contest>,
     pub(crate) retiring: Vec<Retiring>,
     pub(crate) pings: Vec<Ping>,
+    /// IKE SAs that have ended, the oldest first.
+    pub(crate) kept: Vec<Kept>,
+    /// Pairs of IKE SAs that are ending.
+    pub(crate) buried: Vec<usize>,
+    /// The pre-shared key that it last proved.
+    pub(crate) secret: Option<Secret>,
+    pub(crate) revival: Option<Revival>,
+    /// The IKE SA that we last revived it with, by local SPI, and when.
+    pub(crate) revived: Option<(u64, Instant)>,
+    pub(crate) audit_at: Option<Instant>,
     /// Since when it has neither IKE SA nor pair.
     pub(crate) gone: Option<Instant>,
     /// When it renews its IKE SA by itself.
@@ -139,8 +151,16 @@ impl Peer {
             .chain(pings)
             .chain(silence)
             .chain(self.dpd_at)
+            .chain(self.audit_at)
+            .chain(self.revival.as_ref().and_then(Revival::next))
             .min()
     }
+}
+
+/// When the last authentic ESP packet came on the Child SAs of an IKE SA.
+fn esp_heard(sad: &Sad<usize>, sa: &IkeSa) -> Option<Instant> {
+    let seen = |c: &ChildSa| sad.get(c.spi_in).and_then(|entry| entry.sa.last_seen());
+    sa.children().iter().filter_map(seen).max()
 }
 
 impl Shard {
@@ -170,7 +190,6 @@ impl Shard {
             identity: identity.canonical(),
             path,
             ike_sas: Vec::new(),
-            adopted: Vec::new(),
             pairs: Vec::new(),
             selectors: Vec::new(),
             claimed: None,
@@ -183,6 +202,12 @@ impl Shard {
             contests: Vec::new(),
             retiring: Vec::new(),
             pings: Vec::new(),
+            kept: Vec::new(),
+            buried: Vec::new(),
+            secret: None,
+            revival: None,
+            revived: None,
+            audit_at: None,
             gone: None,
             cycle: Cycle::default(),
             reported_spi: None,
@@ -197,6 +222,8 @@ impl Shard {
 
     /// The device is no more.
     pub(crate) fn drop_peer(&mut self, key: usize) {
+        self.drop_kept(key);
+        self.forget_revival(key);
         let Some(mut peer) = self.peers.try_remove(key) else {
             return;
         };
@@ -220,6 +247,11 @@ impl Shard {
         peer.armed = None;
         peer.silent |= peer.up && peer.heard + SILENT_AFTER <= now;
         for sa in &mut peer.ike_sas {
+            if sa.is_waiting()
+                && let Some(at) = esp_heard(&self.sad, sa)
+            {
+                sa.vouch(at);
+            }
             if sa.next_timeout().is_some_and(|(at, _)| at <= now) {
                 sa.timeout(&mut crate::env!(self, now));
             }
@@ -227,6 +259,8 @@ impl Shard {
         self.retire_due(now, key);
         self.pings_due(now, key);
         self.periodic_dpd(now, key);
+        self.audit_due(now, key);
+        self.revive_due(now, key);
         self.drive(now, key);
     }
 

@@ -33,7 +33,7 @@ fn judge<'a>(
     same: &'a [Located],
     others: &'a [Located],
 ) -> Place<'a> {
-    if let Some(holder) = others.iter().find(|o| o.alive) {
+    if let Some(holder) = others.iter().find(|o| o.alive && o.overlaps) {
         return Place::Taken(holder);
     }
     let at_home = |d: &&Located| d.endpoint == endpoint;
@@ -98,6 +98,7 @@ impl Shard {
                 self.placing.remove(&sa.local_spi());
                 self.counters.failures.count(HandshakeFailure::Internal);
             }
+            Asker::Resurrect { device, spi, .. } => self.not_resurrected(device, spi),
             Asker::Child { device, spi, .. } => {
                 let refusal = ChildRefusal::Selectors(HandshakeFailure::Internal);
                 let Some(key) = self.devices.get(&device).copied() else {
@@ -192,9 +193,7 @@ impl Shard {
             from,
         } = adoption;
         let key = self.device_or_new(now, device, &ike_sa, &request.identity);
-        if let Some(peer) = self.peers.get_mut(key) {
-            peer.adopted.push((ike_sa.local_spi(), from));
-        }
+        self.forwarded.insert(ike_sa.local_spi(), from);
         self.grant(now, key, ike_sa, request);
     }
 
@@ -237,6 +236,9 @@ impl Shard {
     }
 
     fn grant(&mut self, now: Instant, key: usize, mut sa: Box<IkeSa>, request: AuthRequest) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.secret = Some(request.secret);
+        }
         let (local, remote) = request
             .child
             .map(|c| (c.local, c.remote))
@@ -275,6 +277,7 @@ impl Shard {
         self.supersede(now, key, spi, &path, initial_contact);
         self.keep_clear(now, key, spi);
         self.claim(now, key);
+        self.came_back(now, key, spi);
         let settled = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi));
         let childless = settled.as_ref().is_some_and(|sa| sa.children().is_empty());
         if let Some(sa) = settled.filter(|_| self.stage.is_ending()) {

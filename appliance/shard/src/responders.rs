@@ -175,6 +175,7 @@ impl Shard {
                 self.responders.by_spi_r.insert(spi_r, key);
                 let deadline = now + self.policy.admission.half_open_timeout;
                 self.arm_responder(key, Some(deadline));
+                self.peer_begins(now, path.remote);
                 let asker = Asker::Responder { key, spi_r };
                 self.ask(now, asker, Question::KeyExchange(work));
             }

@@ -84,6 +84,7 @@ impl Shard {
             SaState::Provisional => "provisional",
             SaState::Rekeyed => "rekeyed",
             SaState::Deleting(_) => "deleting",
+            SaState::Parked => "parked",
             SaState::Closed => "closed",
         };
         IkeSaView {

@@ -29,6 +29,8 @@ pub(crate) enum TimerKey {
     Shutdown,
     /// Devices that are gone.
     Forget,
+    /// IKE SAs that have ended and were kept long enough.
+    Kept,
 }
 
 #[derive(Default)]
@@ -95,6 +97,7 @@ impl crate::Shard {
                 TimerKey::Asks => self.give_up_asks(now),
                 TimerKey::Shutdown => self.shutdown_timeout(),
                 TimerKey::Forget => self.forget_peers(now),
+                TimerKey::Kept => self.release_kept(now),
             }
         }
     }

@@ -90,7 +90,8 @@ fn what_arrives_at_a_third_shard_finds_the_sa_that_was_handed_over() {
     world.command(branch, Command::Reset(device));
     world.run(Duration::from_millis(100));
     world.nodes[branch].frozen = true;
-    world.run(100 * SECOND);
+    // As long as what has ended is kept.
+    world.run(700 * SECOND);
     assert_eq!(
         world.nodes[hq].footprint()[FORWARDED],
         0,

@@ -4,7 +4,7 @@
 mod net;
 
 use hawser_flight::{CloseCause, Event};
-use hawser_policy::{DpdMode, DpdSettings};
+use hawser_policy::{DpdMode, DpdSettings, Upkeep};
 use hawser_shard::io::{Command, Reply};
 use hawser_shard::view::PeerStatus;
 use net::*;
@@ -174,8 +174,15 @@ fn the_hard_lifetime_ends_a_child_that_nobody_rekeys() {
 #[test]
 fn who_is_silent_for_long_is_not_shown_as_up() {
     let mut world = World::new(14);
-    let hq = world.add(hq(&Spec::default()), 1, None);
-    let branch = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+    let spec = Spec {
+        upkeep: Upkeep {
+            audit: None,
+            ..Upkeep::default()
+        },
+        ..Spec::default()
+    };
+    let hq = world.add(hq(&spec), 1, None);
+    let branch = world.add(branch(&spec), 1, Some(nat(1)));
     world.run(14 * 60 * SECOND);
     assert_eq!(world.show(hq)[0].line.status, PeerStatus::Up);
     world.run(2 * 60 * SECOND);

@@ -70,6 +70,10 @@ fn template(tenant: u16, suites: &[Suites], local: &str, remote: &str) -> PeerTe
         dpd: None,
         nat_keepalive: Some(Duration::from_secs(20)),
         retransmission: Retransmission::default(),
+        upkeep: hawser_policy::Upkeep {
+            revive_weak_secret: true,
+            ..hawser_policy::Upkeep::default()
+        },
         allow_any_route: false,
         fragment_size: 1280,
         initiate: None,

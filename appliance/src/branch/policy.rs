@@ -139,6 +139,7 @@ pub(crate) fn template(
         }),
         nat_keepalive: Some(Duration::from_secs(5)),
         retransmission: Retransmission::default(),
+        upkeep: hawser_policy::Upkeep::default(),
         allow_any_route: false,
         fragment_size: 1280,
         initiate: None,

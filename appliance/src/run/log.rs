@@ -68,12 +68,20 @@ fn level(event: &Event) -> Level {
         | Event::RouteRefused { .. }
         | Event::ProbeFailed { .. }
         | Event::PluginUndecided { .. }
+        | Event::AuditFailed
+        | Event::Repaired { .. }
         | Event::WeakAlgorithm { .. } => Level::WARN,
         Event::PluginChanged { change, .. } if is_trouble(change) => Level::WARN,
         Event::PeerUp
         | Event::IkeSaEstablished { .. }
         | Event::IkeSaClosed { .. }
         | Event::EndpointMoved { .. }
+        | Event::Parked { .. }
+        | Event::Resurrected { .. }
+        | Event::TombstoneHit { .. }
+        | Event::RevivalBegun { .. }
+        | Event::RevivalAttempt { .. }
+        | Event::RevivalEnded { .. }
         | Event::MessageRefused { .. }
         | Event::OperatorAction { .. }
         | Event::PluginDecided { .. }

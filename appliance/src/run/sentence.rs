@@ -54,8 +54,40 @@ fn what(event: &Event) -> String {
         } => {
             format!("request {message_id} of exchange {exchange} sent again ({attempt})")
         }
+        event => upkeep(event),
+    }
+}
+
+/// Events about devices that are gone, and come back.
+fn upkeep(event: &Event) -> String {
+    match event {
+        Event::Parked { spi, cause } => {
+            format!("IKE SA {spi:016x} parked ({cause}): it goes on when the peer does")
+        }
+        Event::Resurrected {
+            spi,
+            from,
+            parked_ms,
+        } => format!(
+            "IKE SA {spi:016x} goes on after {:.1} s, at {from}",
+            std::time::Duration::from_millis(*parked_ms).as_secs_f64()
+        ),
+        Event::TombstoneHit { spi, from } => {
+            format!("still uses the deleted SA {spi:x}, at {from}")
+        }
+        Event::RevivalBegun { after, to } => format!("gone ({after}): to be revived at {to}"),
+        Event::RevivalAttempt { attempt, to } => format!("revival {attempt} at {to}"),
+        Event::RevivalEnded { outcome } => format!("revival over: {}", words(outcome)),
+        Event::AuditFailed => "the IKE SA does not answer; nothing ends by that".to_owned(),
+        Event::Repaired { what } => format!("repaired: {}", words(what)),
         event => sa(event),
     }
+}
+
+/// The stable name of a value, in words.
+fn words(value: &impl serde::Serialize) -> String {
+    let name = serde_json::to_value(value).unwrap_or_default();
+    name.as_str().unwrap_or_default().replace('_', " ")
 }
 
 /// Events about SAs.

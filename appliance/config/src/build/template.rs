@@ -6,7 +6,7 @@ use crate::document::{self, Limit};
 use crate::problem::{At, Place};
 use hawser_policy::{
     ChildTemplate, DpdSettings, EspProposal, IkeProposal, Initiate, Lifetimes, PeerTemplate,
-    Retransmission, TemplateId, Tenant, TenantId, TrafficSelector,
+    Retransmission, TemplateId, Tenant, TenantId, TrafficSelector, Upkeep,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,18 @@ pub(super) fn default_ike_proposals() -> Vec<IkeProposal> {
         .iter()
         .filter_map(|text| IkeProposal::parse(text).ok())
         .collect()
+}
+
+fn upkeep(given: &document::Upkeep) -> Upkeep {
+    let default = Upkeep::default();
+    Upkeep {
+        revive: given.revive.unwrap_or(default.revive),
+        revive_weak_secret: given
+            .revive_weak_secret
+            .unwrap_or(default.revive_weak_secret),
+        audit: given.audit.unwrap_or(default.audit),
+        uniqueness: given.uniqueness.unwrap_or(default.uniqueness),
+    }
 }
 
 impl Build<'_> {
@@ -70,6 +82,7 @@ impl Build<'_> {
             dpd: given.dpd.as_ref().map(|d| self.dpd(d)),
             nat_keepalive: given.nat_keepalive.unwrap_or(Some(NAT_KEEPALIVE)),
             retransmission: self.retransmission(&given.retransmission),
+            upkeep: upkeep(&given.upkeep),
             allow_any_route: given.allow_any_route.unwrap_or(false),
             fragment_size: given.fragment_size.unwrap_or(FRAGMENT_SIZE),
             initiate: given.initiate.as_ref().map(|i| self.initiate(i)),

@@ -4,12 +4,13 @@ use super::keys::ROOT;
 use super::table::{Source, Table, Wrong};
 use crate::document::{
     Admission, Child, Document, Dpd, IkePolicy, Initiate, Lifetimes, Listen, Observability,
-    PadSecret, Retransmission, SecretSource, Template, Tenant,
+    PadSecret, Retransmission, SecretSource, Template, Tenant, Upkeep,
 };
 use crate::problem::{At, Place, Problem, Report, nearest};
 use crate::values::parse_secret;
 use hawser_policy::{
-    DpdMode, EspProposal, Identity, IdentityPattern, IkeProposal, ProposalError, TrafficSelector,
+    DpdMode, EspProposal, Identity, IdentityPattern, IkeProposal, ProposalError, Revive,
+    TrafficSelector, Uniqueness,
 };
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -149,10 +150,29 @@ fn template(table: &Table<'_, '_>) -> Template {
             .table("retransmission")
             .map(|t| retransmission(&t))
             .unwrap_or_default(),
+        upkeep: upkeep(table),
         allow_any_route: table.flag("allow_any_route"),
         fragment_size: value(table.count("fragment_size")),
         children: table.tables("children").iter().map(child).collect(),
         initiate: table.table("initiate").and_then(|t| initiate(&t)),
+    }
+}
+
+fn upkeep(table: &Table<'_, '_>) -> Upkeep {
+    let revive = [Revive::Off, Revive::On, Revive::Plugin];
+    let uniqueness = {
+        use Uniqueness::{Device, Keep, Never, Replace};
+        [Device, Replace, Keep, Never]
+    };
+    Upkeep {
+        revive: table
+            .choice("revive")
+            .and_then(|at| revive.get(at).copied()),
+        revive_weak_secret: table.flag("revive_weak_secret"),
+        audit: value(table.limit("audit")),
+        uniqueness: table
+            .choice("uniqueness")
+            .and_then(|at| uniqueness.get(at).copied()),
     }
 }
 

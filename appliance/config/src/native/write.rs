@@ -2,11 +2,11 @@
 
 use crate::document::{
     Admission, Child, Document, Dpd, IkePolicy, Initiate, Lifetimes, Limit, Listen, PadSecret,
-    Retransmission, SecretSource, Template, Tenant,
+    Retransmission, SecretSource, Template, Tenant, Upkeep,
 };
 use crate::problem::{At, Note, NoteKind};
 use crate::values::{duration_text, identity_text, pattern_text, secret_text};
-use hawser_policy::DpdMode;
+use hawser_policy::{DpdMode, Revive, Uniqueness};
 use std::fmt::Display;
 use std::time::Duration;
 use toml::Value;
@@ -181,6 +181,7 @@ fn template(out: &mut Toml, template: &Template) {
         ["ike_lifetime", "", "ike_rekey_margin"],
     );
     out.limit("nat_keepalive", template.nat_keepalive);
+    upkeep(out, &template.upkeep);
     out.entry("allow_any_route", template.allow_any_route);
     out.entry("fragment_size", template.fragment_size);
     if let Some(settings) = &template.dpd {
@@ -193,6 +194,25 @@ fn template(out: &mut Toml, template: &Template) {
         initiate(out, settings);
     }
     template.children.iter().for_each(|c| child(out, c));
+}
+
+fn upkeep(out: &mut Toml, upkeep: &Upkeep) {
+    let revive = |revive| match revive {
+        Revive::Off => "off",
+        Revive::On => "on",
+        Revive::Plugin => "plugin",
+    };
+    let uniqueness = |uniqueness| match uniqueness {
+        Uniqueness::Device => "device",
+        Uniqueness::Replace => "replace",
+        Uniqueness::Keep => "keep",
+        Uniqueness::Never => "never",
+    };
+    out.entry("revive", upkeep.revive.map(|r| quoted(&revive(r))));
+    out.entry("revive_weak_secret", upkeep.revive_weak_secret);
+    out.limit("audit", upkeep.audit);
+    let chosen = upkeep.uniqueness.map(|u| quoted(&uniqueness(u)));
+    out.entry("uniqueness", chosen);
 }
 
 fn lifetimes(out: &mut Toml, lifetimes: &Lifetimes, [time, bytes, margin]: [&str; 3]) {

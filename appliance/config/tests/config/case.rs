@@ -92,6 +92,12 @@ fn the_template(template: &PeerTemplate) {
     assert_eq!(template.dpd, Some(dpd));
     assert_eq!(template.nat_keepalive, Some(Duration::from_secs(10)));
     assert_eq!(template.retransmission, Retransmission::default());
+    let upkeep = Upkeep {
+        revive: Revive::On,
+        revive_weak_secret: true,
+        ..Upkeep::default()
+    };
+    assert_eq!(template.upkeep, upkeep);
     assert!(!template.allow_any_route && template.initiate.is_none());
     assert_eq!(template.fragment_size, 1280);
 }

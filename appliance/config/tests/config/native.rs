@@ -52,6 +52,10 @@ ike_proposals = ["aes256gcm16-prfsha384-x25519"]
 ike_lifetime = "off"
 ike_rekey_margin = "7m"
 nat_keepalive = "off"
+revive = "plugin"
+revive_weak_secret = true
+audit = "90s"
+uniqueness = "keep"
 allow_any_route = true
 fragment_size = 600
 [templates.dpd]
@@ -153,6 +157,13 @@ fn every_key_of_a_template_arrives() {
         (template.nat_keepalive, template.fragment_size),
         (None, 600)
     );
+    let upkeep = Upkeep {
+        revive: Revive::Plugin,
+        revive_weak_secret: true,
+        audit: Some(Duration::from_secs(90)),
+        uniqueness: Uniqueness::Keep,
+    };
+    assert_eq!(template.upkeep, upkeep);
     assert!(template.allow_any_route);
     let dpd = template.dpd.unwrap();
     assert_eq!((dpd.mode, dpd.retries), (DpdMode::Periodic, 1));

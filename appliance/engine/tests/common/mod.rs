@@ -198,6 +198,7 @@ fn template(local: &str, remote: &str, name: &str, initiate: Option<Initiate>) -
         dpd: None,
         nat_keepalive: None,
         retransmission: Retransmission::default(),
+        upkeep: hawser_policy::Upkeep::default(),
         allow_any_route: false,
         fragment_size: 1280,
         initiate,

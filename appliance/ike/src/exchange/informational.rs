@@ -12,9 +12,12 @@ use hawser_flight::{CloseCause, Event};
 use std::time::Duration;
 
 impl IkeSa {
-    pub(crate) fn begin_probe(&mut self, env: &mut Env<'_>, schedule: Schedule) {
+    pub(crate) fn begin_probe(&mut self, env: &mut Env<'_>, schedule: Schedule, patient: bool) {
         let message_id = self.send_request(env, ExchangeType::Informational, &[], schedule);
-        self.exchange = Some(Exchange::Probe { message_id });
+        self.exchange = Some(Exchange::Probe {
+            message_id,
+            patient,
+        });
         self.out
             .push_back(Output::Event(Event::ProbeSent { message_id }));
     }

@@ -26,12 +26,12 @@ impl IkeSa {
         header: &Header,
         datagram: &mut Vec<u8>,
     ) -> Result<(), MessageError> {
-        if self.state == SaState::Closed {
-            return Err(MessageError::UnknownIkeSpi);
-        }
         let from_initiator = self.role == Role::Responder;
         if header.flags.initiator != from_initiator || (header.spi_i, header.spi_r) != self.spis() {
             return Err(MessageError::BadFlags);
+        }
+        if matches!(self.state, SaState::Closed | SaState::Parked) {
+            return self.posthumous(env, path, header, datagram);
         }
         if header.flags.response {
             self.response(env, path, header, datagram)?;
@@ -85,7 +85,11 @@ impl IkeSa {
     }
 
     /// The answer to a retransmitted request goes to where that came from; the SA does not move.
-    fn answer_again(&mut self, path: Path, datagram: &mut Vec<u8>) -> Result<(), MessageError> {
+    pub(crate) fn answer_again(
+        &mut self,
+        path: Path,
+        datagram: &mut Vec<u8>,
+    ) -> Result<(), MessageError> {
         let (_, opened) = protect::open(datagram, &self.keys.inbound)?;
         // One answer for a train of fragments (RFC 7383 2.6.1).
         if !matches!(opened, Opened::Fragment { number, .. } if number != 1) {
@@ -166,7 +170,7 @@ impl IkeSa {
             Some(Exchange::DeleteChild(spi_in, cause)) => self.child_deleted(spi_in, cause),
             Some(Exchange::Disown | Exchange::ReportSpi) | None => {}
             Some(Exchange::DeleteIke(cause)) => self.close(cause),
-            Some(Exchange::Probe { message_id }) => {
+            Some(Exchange::Probe { message_id, .. }) => {
                 self.probe_answered(env, message_id, outstanding.as_ref());
             }
         }
@@ -227,6 +231,13 @@ impl IkeSa {
         exchange: ExchangeType,
         payloads: &[Payload],
     ) {
+        let put_off =
+            |p: &Payload| matches!(p, Payload::Notify(n) if n.kind == NotifyType::TemporaryFailure);
+        if payloads.iter().any(put_off) {
+            self.refusing.get_or_insert(env.now);
+        } else if exchange == ExchangeType::CreateChildSa {
+            self.refusing = None;
+        }
         let path = self.inbox.answering.unwrap_or(self.path);
         let from_initiator = self.role == Role::Initiator;
         let message_id = self.inbox.next_id;

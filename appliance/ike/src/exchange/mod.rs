@@ -73,6 +73,8 @@ pub(crate) enum Exchange {
     Probe {
         /// Its Message ID.
         message_id: u32,
+        /// It is a test only, and never given up.
+        patient: bool,
     },
 }
 
@@ -98,8 +100,15 @@ impl IkeSa {
     /// While a request of the peer waits for its key exchange, nothing is begun that could cross
     /// what it changes: an IKE SA would be replaced under an exchange for its Child SAs.
     pub(crate) fn pump(&mut self, env: &mut Env<'_>) {
+        if self.is_patient() && !self.queue.is_empty() {
+            let schedule = self.backoff();
+            self.lose_patience(env, schedule);
+        }
         while self.exchange.is_none() && self.outstanding.is_none() {
-            if matches!(self.state, SaState::Authenticating | SaState::Closed) {
+            if matches!(
+                self.state,
+                SaState::Authenticating | SaState::Closed | SaState::Parked
+            ) {
                 return;
             }
             let harmless = |t: &mut Task| matches!(t, Task::Probe(_) | Task::DeleteIke(_));
@@ -114,10 +123,10 @@ impl IkeSa {
     fn begin(&mut self, env: &mut Env<'_>, task: Task) {
         let established = self.state == SaState::Established;
         match task {
-            Task::Probe(schedule) => self.begin_probe(env, schedule),
             Task::RekeyIke | Task::RekeyChild(_) if self.stands_down => {
                 self.defer(env, task, REFUSED_WAIT);
             }
+            Task::Probe(schedule) => self.begin_probe(env, schedule, false),
             Task::CreateChild(child) if established && !self.has_child(child) => {
                 self.begin_child(env, child, None);
             }

@@ -115,17 +115,34 @@ impl Initiator {
         nat_port: u16,
         force_encapsulation: bool,
     ) -> Option<Self> {
-        let initiate = template.initiate.clone()?;
-        let method = *template.ike_proposals.first()?.ke.first()?;
+        let remote = template.initiate.as_ref()?.remote;
         // Port 500 is the only one without the non-ESP marker (RFC 3948 2.2).
-        let encapsulated = initiate.remote.port() != 500;
+        let encapsulated = remote.port() != 500;
         let local = if encapsulated {
             SocketAddr::new(local.ip(), nat_port)
         } else {
             local
         };
-        let remote_nat_port = if encapsulated {
-            initiate.remote.port()
+        let path = Path {
+            local,
+            remote,
+            encapsulated,
+        };
+        Self::begin_on(env, template, path, nat_port, force_encapsulation)
+    }
+
+    /// As [`Initiator::begin`], on this path.
+    pub fn begin_on(
+        env: &mut Env<'_>,
+        template: &Arc<PeerTemplate>,
+        path: Path,
+        nat_port: u16,
+        force_encapsulation: bool,
+    ) -> Option<Self> {
+        let initiate = template.initiate.clone()?;
+        let method = *template.ike_proposals.first()?.ke.first()?;
+        let remote_nat_port = if path.encapsulated {
+            path.remote.port()
         } else {
             4500
         };
@@ -133,11 +150,7 @@ impl Initiator {
         let out = VecDeque::from([Output::Ask(token, KeRequest::Generate(method))]);
         Some(Self {
             template: Arc::clone(template),
-            path: Path {
-                local,
-                remote: initiate.remote,
-                encapsulated,
-            },
+            path,
             initiate,
             nat_ports: (nat_port, remote_nat_port),
             force_encapsulation,
@@ -177,6 +190,11 @@ impl Initiator {
     /// Where the peer is.
     pub fn path(&self) -> Path {
         self.path
+    }
+
+    /// Whether it has shown its identity and proof: the peer may believe in the IKE SA already.
+    pub fn has_proved(&self) -> bool {
+        matches!(self.state, State::AwaitAuth(_))
     }
 
     /// The template it follows.

@@ -341,6 +341,7 @@ impl Responder {
                 .as_ref()
                 .and_then(|c| c.as_ref().ok())
                 .map(ChildOffer::request),
+            secret: candidate.secret.clone(),
             initial_contact: request.notify(NotifyType::InitialContact).is_some(),
         };
         let result = HandshakeResult {

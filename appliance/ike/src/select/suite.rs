@@ -47,7 +47,8 @@ impl IkeSuite {
     }
 
     /// The proposal of these algorithms alone.
-    pub(crate) fn as_proposal(&self) -> IkeProposal {
+    #[must_use]
+    pub fn as_proposal(&self) -> IkeProposal {
         IkeProposal {
             encr: vec![self.encr],
             integ: Vec::from_iter(self.integ),

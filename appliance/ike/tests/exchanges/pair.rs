@@ -98,6 +98,7 @@ impl Settings {
             dpd: None,
             nat_keepalive: None,
             retransmission: Retransmission::default(),
+            upkeep: hawser_policy::Upkeep::default(),
             allow_any_route: false,
             fragment_size: self.fragment_size,
             initiate: (side == A).then(|| Initiate {
@@ -670,6 +671,12 @@ impl Pair {
             }
             Output::Event(event) => end.events.push(event),
             Output::Probed(outcome) => end.probes.push(outcome),
+            // Nobody resurrects it here.
+            Output::Parked(cause) => {
+                end.closed.push(cause);
+                end.sas.retain(|sa| sa.local_spi() != spi);
+                end.sad.clear();
+            }
             Output::Closed(cause) => {
                 end.closed.push(cause);
                 end.sas.retain(|sa| sa.local_spi() != spi);

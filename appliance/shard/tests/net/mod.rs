@@ -41,6 +41,8 @@ pub struct Node {
     pub nat: Option<Nat>,
     /// Nothing arrives, and no time passes.
     pub frozen: bool,
+    /// No IKE message of its gets through.
+    pub mute_ike: bool,
     /// What it sent.
     pub overheard: Vec<(Path, Vec<u8>)>,
     /// The shard that the outside reaches; any, where it is not said: steering is the engine's.
@@ -145,6 +147,7 @@ impl World {
             address,
             nat,
             frozen: false,
+            mute_ike: false,
             overheard: Vec::new(),
             steer: None,
             withhold: |_| false,
@@ -159,6 +162,10 @@ impl World {
 
     fn send(&mut self, from: usize, path: Path, payload: Vec<u8>) {
         self.nodes[from].overheard.push((path, payload.clone()));
+        let is_ike = path.local.port() == 500 || payload.get(..4) == Some(&[0; 4]);
+        if self.nodes[from].mute_ike && is_ike {
+            return;
+        }
         if self.rng.random_bool(self.loss) {
             return;
         }

@@ -13,6 +13,7 @@ pub struct Spec<'a> {
     pub ike_life: u64,
     pub child_life: u64,
     pub dpd: Option<DpdSettings>,
+    pub upkeep: Upkeep,
 }
 
 impl Default for Spec<'_> {
@@ -25,6 +26,11 @@ impl Default for Spec<'_> {
             ike_life: 86400,
             child_life: 3600,
             dpd: None,
+            // The secret of the tests is short.
+            upkeep: Upkeep {
+                revive_weak_secret: true,
+                ..Upkeep::default()
+            },
         }
     }
 }
@@ -55,6 +61,7 @@ pub fn template(
         dpd: spec.dpd,
         nat_keepalive: Some(Duration::from_secs(10)),
         retransmission: Retransmission::default(),
+        upkeep: spec.upkeep,
         allow_any_route: false,
         fragment_size: 1280,
         initiate: None,
@@ -104,6 +111,20 @@ pub fn hq(spec: &Spec<'_>) -> Policy {
     };
     let template = template(spec, None, "192.168.100.0/24", &["0.0.0.0/0"]);
     policy(template, HQ, vec![entry])
+}
+
+/// A branch that only answers.
+pub fn passive(spec: &Spec<'_>) -> Policy {
+    let mut template = template(spec, Some(spec.identity), spec.lan, &["192.168.100.0/24"]);
+    let entry = PadEntry {
+        remote: IdentityPattern::Any,
+        local: Vec::new(),
+        remote_networks: Vec::new(),
+        template: TemplateId(0),
+        secret: Secret::new(b"test".to_vec()),
+    };
+    template.upkeep.revive = Revive::Off;
+    policy(template, "192.168.1.100", vec![entry])
 }
 
 /// A branch that begins.

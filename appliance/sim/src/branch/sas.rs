@@ -232,6 +232,14 @@ impl Branch {
             Output::RemoveChild { spi_in, linger, .. } => self.pairs.remove(now, spi_in, linger),
             Output::Successor(successor) => self.succeed(now, spi, *successor),
             Output::Inherit(inheritance) => self.inherit(now, inheritance),
+            Output::Parked(cause) => {
+                // These branches do not park.
+                let children = self.held(spi).map(|h| h.sa.children().to_vec());
+                for child in children.unwrap_or_default() {
+                    self.pairs.remove(now, child.spi_in, Duration::ZERO);
+                }
+                self.closed(now, spi, cause);
+            }
             Output::Closed(cause) => self.closed(now, spi, cause),
             Output::Retransmitted { .. } | Output::Probed(_) | Output::Event(_) => {}
         }

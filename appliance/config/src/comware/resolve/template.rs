@@ -4,9 +4,11 @@ use super::names::find;
 use super::tunnel::Tunnel;
 use super::{PUBLIC, Resolve, tenant_name};
 use crate::comware::model::{Acl, IpsecPolicy, PolicyKind, Rule};
-use crate::document::{Child, Dpd, Initiate, Lifetimes, PadSecret, Retransmission, Template};
+use crate::document::{
+    Child, Dpd, Initiate, Lifetimes, PadSecret, Retransmission, Template, Upkeep,
+};
 use crate::problem::At;
-use hawser_policy::{EspProposal, IdentityPattern};
+use hawser_policy::{EspProposal, IdentityPattern, Revive};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -41,6 +43,13 @@ impl Resolve<'_> {
             }),
             nat_keepalive: Some(Some(nat_keepalive.unwrap_or(NAT_KEEPALIVE))),
             retransmission: Retransmission::default(),
+            // What the case asks for: a branch that deleted its SA is brought back, whatever the
+            // length of the secret that Comware lets it share.
+            upkeep: Upkeep {
+                revive: Some(Revive::On),
+                revive_weak_secret: Some(true),
+                ..Upkeep::default()
+            },
             allow_any_route: None,
             fragment_size: None,
             children: self.children(tunnel.settings),

@@ -73,6 +73,30 @@ pub(super) static TEMPLATE: Section = Section {
             RETRANSMISSION.doc,
         ),
         optional(
+            "revive",
+            Kind::Choice(&["off", "on", "plugin"]),
+            "`on`",
+            "Begin a handshake towards a branch that is gone, through the NAT mapping that it was last seen behind; `plugin`: the DPD plugin is asked.",
+        ),
+        optional(
+            "revive_weak_secret",
+            Kind::Flag,
+            "false",
+            "Consent to revive with a pre-shared key of less than 16 octets, which could be guessed from what whoever begins shows first.",
+        ),
+        optional(
+            "audit",
+            seconds_or_off(60, 86_400),
+            "10m",
+            "How often an IKE SA that nothing came on is tested; a failure is shown and ends nothing.",
+        ),
+        optional(
+            "uniqueness",
+            Kind::Choice(&["device", "replace", "keep", "never"]),
+            "`device`",
+            "What a new IKE SA does to earlier ones of the same identity: `device`: an identity may be many devices, and only the same device is replaced; `replace`: whatever the identity held goes; `keep`: while the identity lives elsewhere another is refused; `never`: nothing is replaced.",
+        ),
+        optional(
             "allow_any_route",
             Kind::Flag,
             "false",

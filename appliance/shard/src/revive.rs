@@ -1,0 +1,478 @@
+//! Devices that are gone without a successor are brought back by a handshake of ours, through the
+//! NAT mapping that they were last seen behind.
+//!
+//! The rules are DESIGN's (Revive): only towards an endpoint that was authenticated a short while
+//! ago, or that has opened a tombstone, and that nobody else uses; a handshake of the peer comes
+//! before ours; three attempts; never with INITIAL_CONTACT. Who begins shows its identity and a
+//! proof first, so a weak secret needs the template's consent.
+
+use crate::Shard;
+use crate::asks::Asker;
+use crate::io::{DeviceId, DirectoryRequest, Located, Message, Output, Question, ShardId};
+use crate::peer::Peer;
+use hawser_flight::{CloseCause, Event, Path, RevivalOutcome, Role};
+use hawser_ike::IkeSa;
+use hawser_ike::handshake::initiator::Initiator;
+use hawser_ike::ike_sa::SaState;
+use hawser_policy::{
+    ChildTemplate, Initiate, PeerTemplate, Retransmission, Revive, Secret, Upkeep,
+};
+use rand::RngExt;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the endpoint of a device is believed in after the last authentic packet from there.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+/// How long a device that has deleted its SA has to come back by itself.
+const AFTER_DELETE: Duration = Duration::from_secs(3);
+
+/// How long one that has begun a handshake has to finish it, and how often that is waited for.
+const PUT_OFF: Duration = Duration::from_secs(5);
+const PUT_OFFS: u8 = 6;
+
+/// Waits before the second attempt and the third.
+const WAITS: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(45)];
+
+/// A device that deletes so soon what we brought back wants to be down.
+const WANTED_DOWN: Duration = Duration::from_secs(20);
+
+/// Of an attempt: 1, 1.8, 3.2 and 5.8 s.
+const RETRANSMISSION: Retransmission = Retransmission {
+    initial: Duration::from_secs(1),
+    backoff_percent: 180,
+    max: Duration::from_secs(10),
+    tries: 3,
+};
+
+/// A device that is being brought back.
+#[derive(Debug)]
+pub(crate) struct Revival {
+    /// Local SPI of the kept IKE SA whose Child SAs are wanted.
+    spi: u64,
+    path: Path,
+    attempts: u8,
+    put_off: u8,
+    /// When the next attempt begins; `None` while one is under way.
+    at: Option<Instant>,
+    /// The handshake that is under way.
+    handshake: Option<usize>,
+}
+
+impl Revival {
+    /// When something is to be done for it.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.at
+    }
+}
+
+/// Endpoints at which devices are being revived, by address: a handshake of the peer may come from
+/// another port of it.
+#[derive(Default)]
+pub(crate) struct Reviving(HashMap<IpAddr, Vec<(SocketAddr, Reviver)>>);
+
+/// Who is reviving.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reviver {
+    Here(DeviceId),
+    There(ShardId),
+}
+
+impl Reviving {
+    fn add(&mut self, endpoint: SocketAddr, who: Reviver) {
+        self.0
+            .entry(endpoint.ip())
+            .or_default()
+            .push((endpoint, who));
+    }
+
+    fn remove(&mut self, endpoint: SocketAddr, who: Reviver) {
+        if let Some(there) = self.0.get_mut(&endpoint.ip()) {
+            if let Some(at) = there.iter().position(|one| *one == (endpoint, who)) {
+                there.swap_remove(at);
+            }
+            if there.is_empty() {
+                self.0.remove(&endpoint.ip());
+            }
+        }
+    }
+
+    fn at(&self, address: IpAddr) -> Vec<(SocketAddr, Reviver)> {
+        self.0.get(&address).cloned().unwrap_or_default()
+    }
+
+    fn is_taken(&self, endpoint: SocketAddr) -> bool {
+        let there = self.0.get(&endpoint.ip());
+        there.is_some_and(|there| there.iter().any(|(at, _)| *at == endpoint))
+    }
+}
+
+impl Shard {
+    /// The last IKE SA of a device has ended.
+    pub(crate) fn consider_revival(
+        &mut self,
+        now: Instant,
+        key: usize,
+        spi: u64,
+        cause: CloseCause,
+    ) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let young = |at: Instant| now.saturating_duration_since(at) < WANTED_DOWN;
+        let ours = peer.revived.take_if(|(revived, _)| *revived == spi);
+        if cause == CloseCause::DeletedByPeer && ours.is_some_and(|(_, at)| young(at)) {
+            return self.tell_revival(key, RevivalOutcome::WantsToBeDown);
+        }
+        let wait = match cause {
+            CloseCause::DpdTimeout | CloseCause::RetransmitTimeout => Duration::ZERO,
+            CloseCause::DeletedByPeer
+            | CloseCause::Expired
+            | CloseCause::Admin
+            | CloseCause::PeerMisbehaved
+            | CloseCause::Internal => AFTER_DELETE,
+            _ => return,
+        };
+        // Silence is counted until the request that was given up was first sent.
+        let asked = peer.kept(spi).and_then(|k| k.sa.waiting_since());
+        let silent = asked.unwrap_or(now).saturating_duration_since(peer.heard);
+        if silent <= BELIEVED {
+            // Many may be lost at once: not all come back in the same moment.
+            let jitter = Duration::from_millis(self.rng.random_range(0..500));
+            self.begin_revival(now, key, spi, cause, now + wait + jitter);
+        }
+    }
+
+    /// The device has shown that it lives, and where.
+    pub(crate) fn revive_at_once(&mut self, now: Instant, key: usize, spi: u64, cause: CloseCause) {
+        let under_way = |r: &Revival| r.handshake.is_some();
+        let revival = self.peers.get(key).and_then(|p| p.revival.as_ref());
+        if !revival.is_some_and(under_way) {
+            self.forget_revival(key);
+            self.begin_revival(now, key, spi, cause, now);
+            self.arm_peer(key);
+        }
+    }
+
+    fn begin_revival(
+        &mut self,
+        now: Instant,
+        key: usize,
+        spi: u64,
+        after: CloseCause,
+        at: Instant,
+    ) {
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
+        let (device, path) = (peer.device, peer.path);
+        let lost = |p: &Peer| p.kept(spi).is_some_and(|k| !k.pairs.is_empty());
+        let settings = peer.template.upkeep;
+        let wanted = settings.revive == Revive::On && peer.template.initiate.is_none();
+        if !wanted || !lost(peer) || peer.revival.is_some() || self.stage.is_ending() {
+            return;
+        }
+        if !may_show(&settings, peer.secret.as_ref()) {
+            return self.tell_revival(key, RevivalOutcome::NotAllowed);
+        }
+        if self.reviving.is_taken(path.remote) {
+            return self.tell_revival(key, RevivalOutcome::EndpointTaken);
+        }
+        let label = Arc::clone(&peer.label);
+        let to = path.remote;
+        self.event(Some(label), Event::RevivalBegun { after, to });
+        self.reviving.add(to, Reviver::Here(device));
+        self.tell_shards(to, true);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.revival = Some(Revival {
+                spi,
+                path,
+                attempts: 0,
+                put_off: 0,
+                at: Some(at.max(now)),
+                handshake: None,
+            });
+        }
+        self.arm_peer(key);
+    }
+
+    fn tell_shards(&mut self, endpoint: SocketAddr, begins: bool) {
+        for shard in (0..self.shards).map(ShardId).filter(|s| *s != self.id) {
+            let message = Message::Reviving {
+                endpoint,
+                shard: self.id,
+                begins,
+            };
+            self.out.push_back(Output::Send(shard, message));
+        }
+    }
+
+    fn tell_revival(&mut self, key: usize, outcome: RevivalOutcome) {
+        let label = self.peers.get(key).map(|p| Arc::clone(&p.label));
+        self.event(label, Event::RevivalEnded { outcome });
+    }
+
+    /// A device is no longer being revived; nothing is told.
+    pub(crate) fn forget_revival(&mut self, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let Some(revival) = peer.revival.take() else {
+            return;
+        };
+        let endpoint = revival.path.remote;
+        self.reviving.remove(endpoint, Reviver::Here(peer.device));
+        self.tell_shards(endpoint, false);
+        // Where the peer may believe in it already it is brought to its end, and deleted then.
+        let open = revival.handshake.filter(|at| !self.has_proved(*at));
+        if let Some(handshake) = open {
+            self.remove_initiator(handshake);
+        }
+    }
+
+    fn end_revival(&mut self, key: usize, outcome: RevivalOutcome) {
+        if self.peers.get(key).is_some_and(|p| p.revival.is_some()) {
+            self.forget_revival(key);
+            self.tell_revival(key, outcome);
+        }
+    }
+
+    /// The device has an IKE SA again.
+    pub(crate) fn came_back(&mut self, now: Instant, key: usize, spi: u64) {
+        let revived = self.peers.get(key).and_then(|p| p.revived);
+        let outcome = match revived {
+            Some((ours, at)) if ours == spi && at == now => RevivalOutcome::Revived,
+            _ => RevivalOutcome::CameBack,
+        };
+        self.end_revival(key, outcome);
+    }
+
+    /// Its time has come: the directory is asked first whether anybody else is there.
+    pub(crate) fn revive_due(&mut self, now: Instant, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let Some(revival) = &mut peer.revival else {
+            return;
+        };
+        if revival.at.is_none_or(|at| at > now) {
+            return;
+        }
+        revival.at = None;
+        let (spi, endpoint) = (revival.spi, revival.path.remote);
+        let (device, tenant) = (peer.device, peer.tenant);
+        let identity = peer.identity.clone();
+        let question = DirectoryRequest::Locate {
+            tenant,
+            identity,
+            endpoint,
+            selectors: self.kept_selectors(key, spi),
+        };
+        self.ask(now, Asker::Revive(device), Question::Directory(question));
+    }
+
+    pub(crate) fn revive_located(
+        &mut self,
+        now: Instant,
+        device: DeviceId,
+        same: &[Located],
+        others: &[Located],
+    ) {
+        let Some(key) = self.devices.get(&device).copied() else {
+            return;
+        };
+        let Some(peer) = self.peers.get(key).filter(|p| !p.has_usable_ike_sa()) else {
+            return;
+        };
+        let Some(revival) = peer.revival.as_ref().filter(|r| r.handshake.is_none()) else {
+            return;
+        };
+        let endpoint = revival.path.remote;
+        let alive = |d: &&Located| d.alive && d.device != device;
+        let mut living = same.iter().chain(others).filter(alive);
+        let taken = living.find_map(|d| match (d.overlaps, d.endpoint == endpoint) {
+            (_, true) => Some(RevivalOutcome::EndpointTaken),
+            (true, _) => Some(RevivalOutcome::SelectorsTaken),
+            _ => None,
+        });
+        match (taken, self.revival_template(key)) {
+            (Some(outcome), _) => self.end_revival(key, outcome),
+            (None, None) => self.end_revival(key, RevivalOutcome::NotAllowed),
+            (None, Some(template)) => self.attempt_revival(now, key, &template),
+        }
+        self.arm_peer(key);
+    }
+
+    /// What the device had, as a template: its selectors, its suite, its secret.
+    fn revival_template(&self, key: usize) -> Option<Arc<PeerTemplate>> {
+        let peer = self.peers.get(key)?;
+        let revival = peer.revival.as_ref()?;
+        let (kept, secret) = (peer.kept(revival.spi)?, peer.secret.clone()?);
+        let base = &peer.template;
+        let pairs = kept.pairs.iter().filter_map(|at| self.pairs.get(*at));
+        let children = pairs.filter_map(|pair| {
+            let settings = kept.sa.template().children.get(pair.child)?;
+            Some(ChildTemplate {
+                local: pair.local.clone(),
+                remote: pair.remote.clone(),
+                ..settings.clone()
+            })
+        });
+        let mut ike_proposals = vec![kept.sa.suite().as_proposal()];
+        ike_proposals.extend(base.ike_proposals.iter().cloned());
+        Some(Arc::new(PeerTemplate {
+            ike_proposals,
+            children: children.collect(),
+            retransmission: RETRANSMISSION,
+            initiate: Some(Initiate {
+                remote: revival.path.remote,
+                remote_identity: kept.sa.remote_identity().clone(),
+                secret,
+            }),
+            ..(**base).clone()
+        }))
+    }
+
+    fn attempt_revival(&mut self, now: Instant, key: usize, template: &Arc<PeerTemplate>) {
+        let listen = &self.policy.listen;
+        let (nat_port, force) = (listen.nat_port, !listen.native_esp);
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let (device, label) = (peer.device, Arc::clone(&peer.label));
+        let Some(revival) = &mut peer.revival else {
+            return;
+        };
+        revival.attempts += 1;
+        let (attempt, path) = (revival.attempts, revival.path);
+        let to = path.remote;
+        let mut env = crate::env!(self, now);
+        let Some(initiator) = Initiator::begin_on(&mut env, template, path, nat_port, force) else {
+            return self.end_revival(key, RevivalOutcome::NotAllowed);
+        };
+        self.event(Some(label), Event::RevivalAttempt { attempt, to });
+        let handshake = self.add_initiator(now, initiator, Some(device));
+        if let Some(revival) = self.peers.get_mut(key).and_then(|p| p.revival.as_mut()) {
+            revival.handshake = Some(handshake);
+        }
+    }
+
+    /// An attempt has failed.
+    pub(crate) fn revival_failed(&mut self, now: Instant, device: DeviceId) {
+        let Some(key) = self.devices.get(&device).copied() else {
+            return;
+        };
+        let Some(revival) = self.peers.get_mut(key).and_then(|p| p.revival.as_mut()) else {
+            return;
+        };
+        revival.handshake = None;
+        let wait = WAITS.get(usize::from(revival.attempts).saturating_sub(1));
+        match wait {
+            Some(wait) => {
+                let jitter = self.rng.random_range(0.8..1.2);
+                revival.at = Some(now + wait.mul_f64(jitter));
+                self.arm_peer(key);
+            }
+            None => self.end_revival(key, RevivalOutcome::Failed),
+        }
+    }
+
+    /// A handshake of ours has succeeded. If the device has come back by itself meanwhile both are
+    /// up: the one that the branch began stays.
+    pub(crate) fn place_revived(&mut self, now: Instant, device: DeviceId, mut sa: IkeSa) {
+        let spi = sa.local_spi();
+        let Some(key) = self.devices.get(&device).copied() else {
+            return self.place_initiated(now, sa);
+        };
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let base = &peer.template;
+        let lost = sa.template().children.iter();
+        let children = lost.chain(&base.children).cloned().collect();
+        let template = PeerTemplate {
+            children,
+            ..(**base).clone()
+        };
+        sa.set_template(Arc::new(template));
+        let theirs =
+            |sa: &&IkeSa| sa.role() == Role::Responder && sa.state() == SaState::Established;
+        let rival = peer.ike_sas.iter().rfind(theirs).map(IkeSa::local_spi);
+        peer.revived = Some((spi, now));
+        let base = Arc::clone(base);
+        self.settle(now, key, sa, false);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.template = base;
+        }
+        if let Some(rival) = rival {
+            self.prefer(now, key, rival, spi);
+        }
+        self.arm_peer(key);
+    }
+
+    /// An IKE_SA_INIT has come from there: a handshake of the peer comes before ours.
+    pub(crate) fn peer_begins(&mut self, now: Instant, endpoint: SocketAddr) {
+        for (_, who) in self.reviving.at(endpoint.ip()) {
+            match who {
+                Reviver::Here(device) => self.put_off_revival(now, device),
+                Reviver::There(shard) => {
+                    let message = Message::PeerBegins(endpoint);
+                    self.out.push_back(Output::Send(shard, message));
+                }
+            }
+        }
+    }
+
+    /// Another shard has been sent one.
+    pub(crate) fn peer_begins_here(&mut self, now: Instant, endpoint: SocketAddr) {
+        for (_, who) in self.reviving.at(endpoint.ip()) {
+            if let Reviver::Here(device) = who {
+                self.put_off_revival(now, device);
+            }
+        }
+    }
+
+    fn put_off_revival(&mut self, now: Instant, device: DeviceId) {
+        let Some(key) = self.devices.get(&device).copied() else {
+            return;
+        };
+        let Some(revival) = self.peers.get_mut(key).and_then(|p| p.revival.as_mut()) else {
+            return;
+        };
+        if revival.put_off == PUT_OFFS {
+            return;
+        }
+        let handshake = revival.handshake;
+        if handshake.is_some_and(|at| self.has_proved(at)) {
+            return;
+        }
+        if let Some(handshake) = handshake {
+            self.remove_initiator(handshake);
+        }
+        if let Some(revival) = self.peers.get_mut(key).and_then(|p| p.revival.as_mut()) {
+            revival.put_off += 1;
+            revival.attempts -= u8::from(handshake.is_some());
+            revival.handshake = None;
+            revival.at = Some(now + PUT_OFF);
+        }
+        self.arm_peer(key);
+    }
+
+    /// Another shard revives a device, or has ended that.
+    pub(crate) fn others_revival(&mut self, endpoint: SocketAddr, shard: ShardId, begins: bool) {
+        let who = Reviver::There(shard);
+        if begins {
+            self.reviving.add(endpoint, who);
+        } else {
+            self.reviving.remove(endpoint, who);
+        }
+    }
+}
+
+/// Whether a secret may be shown the proof of: strong ones always.
+fn may_show(settings: &Upkeep, secret: Option<&Secret>) -> bool {
+    let strong = |s: &Secret| s.expose().len() >= Upkeep::STRONG_SECRET;
+    secret.is_some_and(|s| settings.revive_weak_secret || strong(s))
+}
