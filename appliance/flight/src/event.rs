@@ -272,6 +272,11 @@ pub enum Event {
         /// The SPI the peer did not know.
         spi: u32,
     },
+    /// The peer says how long it takes us for authenticated (RFC 4478).
+    AuthLifetime {
+        /// From now, in seconds.
+        seconds: u32,
+    },
     /// ESP came from the peer with a SPI that no SA here has; it was told so in its IKE SA.
     UnknownSpiReported {
         /// The SPI.

@@ -131,6 +131,8 @@ pub struct IkeSa {
     pub(crate) inbox: Inbox,
     pub(crate) answering: Option<Answering>,
     pub(crate) children: Vec<ChildSa>,
+    /// The peer wants to be authenticated anew by then (RFC 4478).
+    pub(crate) reauthenticate_by: Option<Instant>,
     /// Another IKE SA has taken its place.
     pub(crate) stands_down: bool,
     /// Until when the device is known to live by other evidence than IKE messages.
@@ -184,6 +186,7 @@ impl IkeSa {
             inbox: Inbox::default(),
             answering: None,
             children: Vec::new(),
+            reauthenticate_by: None,
             stands_down: false,
             vouched: None,
             unconfirmed_delete: Vec::new(),
@@ -295,6 +298,11 @@ impl IkeSa {
     /// We rekey it then, if we were to rekey it at all.
     pub fn rekey_ike_at(&mut self, at: Instant) {
         self.rekey_at = self.rekey_at.map(|_| at);
+    }
+
+    /// Until when the peer wants to see a new authentication, if it has said so (RFC 4478).
+    pub fn reauthenticate_by(&self) -> Option<Instant> {
+        self.reauthenticate_by
     }
 
     /// Whether another IKE SA has taken its place and it only waits for its end: then it rekeys

@@ -58,6 +58,16 @@ pub(crate) struct Cycle {
     rekey: Habit,
 }
 
+/// The life of an IKE SA.
+#[derive(Clone, Copy)]
+struct Life {
+    created: Instant,
+    /// Its hard lifetime's.
+    end: Instant,
+    /// By when the device has said that it renews it.
+    told: Option<Instant>,
+}
+
 impl Cycle {
     /// The device has authenticated; `again`: to replace an SA that it still had.
     fn authenticated(&mut self, now: Instant, again: bool) {
@@ -66,19 +76,30 @@ impl Cycle {
         }
     }
 
-    /// When the device is expected to renew an IKE SA made at `created`: from, until.
-    fn expected(&self, created: Instant) -> impl Iterator<Item = (Instant, Instant)> {
+    /// When the device is expected to renew an IKE SA made at `created`: from, until. `told`: by when
+    /// it said that it would (AUTH_LIFETIME).
+    fn expected(
+        &self,
+        created: Instant,
+        told: Option<Instant>,
+    ) -> impl Iterator<Item = (Instant, Instant)> {
         let reauthentication = self.authenticated.zip(self.reauthentication.expected());
         let rekey = self.rekey.expected().map(|expected| (created, expected));
         let times = reauthentication.into_iter().chain(rekey);
-        times.map(|(since, (early, late))| (since + early, since + late))
+        let observed = times.map(|(since, (early, late))| (since + early, since + late));
+        let about = |told: Instant| {
+            let distance = DISTANCE.min(told.saturating_duration_since(created) / 20);
+            (told.checked_sub(distance).unwrap_or(told), told + distance)
+        };
+        observed.chain(told.map(about))
     }
 
     /// A time for our rekey near `at` in which the device is not expected to act: up to `jitter` after
-    /// or before. `end` is the SA's hard lifetime.
-    fn clear_of(&self, created: Instant, at: Instant, end: Instant, jitter: Duration) -> Instant {
+    /// or before.
+    fn clear_of(&self, life: &Life, at: Instant, jitter: Duration) -> Instant {
+        let Life { created, end, told } = *life;
         let mut clear = at;
-        for (from, until) in self.expected(created) {
+        for (from, until) in self.expected(created, told) {
             if clear < from || until < clear {
                 continue;
             }
@@ -127,7 +148,12 @@ impl Shard {
         };
         if let (Some(at), Some(end)) = (sa.rekey_at(), sa.expires_at()) {
             let jitter = crate::env!(self, now).up_to(DISTANCE.min((end - at) / 4));
-            let clear = cycle.clear_of(sa.created(), at, end, jitter);
+            let life = Life {
+                created: sa.created(),
+                end,
+                told: sa.reauthenticate_by(),
+            };
+            let clear = cycle.clear_of(&life, at, jitter);
             sa.rekey_ike_at(clear);
         }
     }
@@ -136,7 +162,9 @@ impl Shard {
 impl Peer {
     /// When the device is expected to renew this IKE SA by itself: from, until.
     pub(crate) fn expected_renewal(&self, sa: &IkeSa) -> Option<(Instant, Instant)> {
-        self.cycle.expected(sa.created()).min()
+        self.cycle
+            .expected(sa.created(), sa.reauthenticate_by())
+            .min()
     }
 }
 
@@ -156,13 +184,30 @@ mod tests {
         cycle
     }
 
+    fn day(created: Instant) -> Life {
+        Life {
+            created,
+            end: created + 24 * HOUR,
+            told: None,
+        }
+    }
+
+    #[test]
+    fn what_it_has_told_is_kept_clear_of() {
+        let start = Instant::now();
+        let told = Some(start + 23 * HOUR + 57 * MINUTE);
+        let life = Life { told, ..day(start) };
+        let clear = Cycle::default().clear_of(&life, start + 24 * HOUR - 3 * MINUTE, MINUTE);
+        assert!(clear < start + 23 * HOUR + 56 * MINUTE);
+    }
+
     /// When we rekey an SA that a device with these habits made last; both ends at 24 hours.
     fn rekeyed_after(authentications: &[Duration]) -> Duration {
         let start = Instant::now();
         let cycle = cycle(start, authentications);
         let made = start + *authentications.last().unwrap();
-        let (at, end) = (made + 24 * HOUR - 3 * MINUTE, made + 24 * HOUR);
-        cycle.clear_of(made, at, end, MINUTE / 2) - made
+        let at = made + 24 * HOUR - 3 * MINUTE;
+        cycle.clear_of(&day(made), at, MINUTE / 2) - made
     }
 
     #[test]
@@ -192,7 +237,7 @@ mod tests {
         let start = Instant::now();
         let cycle = cycle(start, &[Duration::ZERO, 20 * HOUR]);
         let made = start + 20 * HOUR;
-        let clear = cycle.clear_of(made, made + 20 * HOUR, made + 24 * HOUR, MINUTE) - made;
+        let clear = cycle.clear_of(&day(made), made + 20 * HOUR, MINUTE) - made;
         assert!(
             clear > 20 * HOUR + 20 * MINUTE && clear < 23 * HOUR,
             "{clear:?}"
@@ -214,7 +259,7 @@ mod tests {
         let start = Instant::now();
         let mut cycle = Cycle::default();
         cycle.rekey.observe(10 * HOUR);
-        let clear = cycle.clear_of(start, start + 10 * HOUR, start + 24 * HOUR, MINUTE) - start;
+        let clear = cycle.clear_of(&day(start), start + 10 * HOUR, MINUTE) - start;
         assert!(clear > 10 * HOUR + 10 * MINUTE, "{clear:?}");
     }
 }

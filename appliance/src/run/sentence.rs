@@ -170,6 +170,9 @@ fn refused(event: &Event) -> String {
         Event::RouteRefused { prefix } => format!("route to {prefix} refused"),
         Event::WeakAlgorithm { suite } => format!("weak algorithm in use: {suite}"),
         Event::InvalidSpiHint { spi } => format!("says that it does not know SPI {spi:08x}"),
+        Event::AuthLifetime { seconds } => {
+            format!("wants to be authenticated anew within {seconds} s")
+        }
         Event::UnknownSpiReported { spi } => {
             format!("sends on SPI {spi:08x}, which is unknown here, and was told so")
         }

@@ -128,6 +128,17 @@ impl IkeSa {
         }));
     }
 
+    /// AUTH_LIFETIME (RFC 4478 2): the responder of the IKE SA says how long our authentication is good.
+    pub(crate) fn note_auth_lifetime(&mut self, env: &Env<'_>, message: &Message) {
+        let notify = message.notify(NotifyType::AuthLifetime);
+        let seconds = notify.and_then(|n| <[u8; 4]>::try_from(n.data.as_slice()).ok());
+        if let Some(seconds) = seconds.map(u32::from_be_bytes).filter(|_| self.leads()) {
+            self.reauthenticate_by = Some(env.now + Duration::from_secs(seconds.into()));
+            self.out
+                .push_back(Output::Event(Event::AuthLifetime { seconds }));
+        }
+    }
+
     pub(crate) fn informational_request(&mut self, env: &mut Env<'_>, request: &Message) {
         let deletes: Vec<Delete> = request.deletes().cloned().collect();
         for notify in request
@@ -140,6 +151,7 @@ impl IkeSa {
                     .push_back(Output::Event(Event::InvalidSpiHint { spi }));
             }
         }
+        self.note_auth_lifetime(env, request);
         // An initiator that does not accept our IKE_AUTH says so here (RFC 7296 2.21.2).
         let rejected = request.notify(NotifyType::AuthenticationFailed).is_some();
         if rejected || deletes.iter().any(|d| matches!(d, Delete::Ike)) {

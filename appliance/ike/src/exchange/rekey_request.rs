@@ -205,6 +205,8 @@ impl IkeSa {
         let mut sa = IkeSa::new(env, result, SaState::Provisional, lineage);
         sa.rekey_at = None;
         sa.expire_at = Some(env.now + LOSER_WAIT);
+        // New keys are no new authentication.
+        sa.reauthenticate_by = self.reauthenticate_by;
         Some(sa)
     }
 }

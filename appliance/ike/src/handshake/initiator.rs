@@ -600,6 +600,7 @@ impl Initiator {
         };
         let mut sa = IkeSa::new(env, result, SaState::Established, Lineage::Initial);
         (sa.next_id, sa.iv) = (2, iv);
+        sa.note_auth_lifetime(env, response);
         if !self.template.children.is_empty() {
             match self.first_child(&sa, response, spi_in, &init.nonce_r) {
                 Ok(parts) => sa.install(env, parts),

@@ -542,6 +542,22 @@ fn the_next_request_confirms_a_new_pair() {
     assert_eq!(pair.end(B).sad.values().filter(|p| p.active).count(), 1);
 }
 
+/// AUTH_LIFETIME is the responder's to say.
+#[test]
+fn an_authentication_has_a_lifetime() {
+    let mut pair = Pair::new(22);
+    let told = |pair: &Pair, from, id| {
+        let notify = Notify::status(NotifyType::AuthLifetime, 3600_u32.to_be_bytes().to_vec());
+        request(pair, from, Informational, id, vec![Payload::Notify(notify)])
+    };
+    let (from_b, from_a) = (told(&pair, B, 0), told(&pair, A, 2));
+    pair.arrive(from_b);
+    pair.arrive(from_a);
+    let by = pair.now + Duration::from_secs(3600);
+    assert_eq!(pair.end(A).sa().reauthenticate_by(), Some(by));
+    assert_eq!(pair.end(B).sa().reauthenticate_by(), None);
+}
+
 #[test]
 fn probes_are_answered_and_measured() {
     let mut pair = Pair::new(17);
