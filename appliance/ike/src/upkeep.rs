@@ -49,6 +49,13 @@ impl IkeSa {
         true
     }
 
+    /// Sends the test that is under way again, and from then on by this schedule.
+    pub fn test_again(&mut self, env: &mut Env<'_>, schedule: Schedule) {
+        if self.is_patient() {
+            self.ask_anew(env, schedule);
+        }
+    }
+
     /// Whether the outstanding request is a test that is never given up.
     pub(crate) fn is_patient(&self) -> bool {
         matches!(self.exchange, Some(Exchange::Probe { patient: true, .. }))

@@ -101,6 +101,7 @@ impl Shard {
         peer.hear(now);
         peer.successor_seen(now, spi);
         peer.recorder.ike_in = Some(now);
+        self.trust(key);
         self.settle_contests(now, key, spi, path);
         if self.peers.get(key).is_some_and(|p| !p.is_replaced(spi)) {
             self.follow(now, key, spi, path);

@@ -234,8 +234,18 @@ impl Shard {
         token: Token,
         answer: KeAnswer,
     ) {
-        let begun = self.initiators.slab.get_mut(key);
-        if let Some(begun) = begun.filter(|b| b.initiator.spi_i() == spi_i) {
+        let ours = |b: &&Begun| b.initiator.spi_i() == spi_i;
+        if self.initiators.slab.get(key).filter(ours).is_none() {
+            return;
+        }
+        if let Some(answer) = self.hold_back(now, key, token, answer) {
+            self.go_on(now, key, token, answer);
+        }
+    }
+
+    /// A handshake of ours goes on with these keys.
+    pub(crate) fn go_on(&mut self, now: Instant, key: usize, token: Token, answer: KeAnswer) {
+        if let Some(begun) = self.initiators.slab.get_mut(key) {
             let mut env = crate::env!(self, now);
             let step = begun.initiator.key_exchanged(&mut env, token, answer);
             self.initiator_step(now, key, step);
@@ -247,7 +257,7 @@ impl Shard {
         if matches!(step, Step::Continue) {
             return;
         }
-        let revives = self.initiators.slab.get(key).and_then(|b| b.revives);
+        let revives = self.revives(key);
         let Some(begun) = self.remove_initiator(key) else {
             return;
         };
@@ -264,6 +274,11 @@ impl Shard {
             }
             (Step::Continue, _) => {}
         }
+    }
+
+    /// The device that a handshake of ours is to bring back.
+    pub(crate) fn revives(&self, key: usize) -> Option<DeviceId> {
+        self.initiators.slab.get(key).and_then(|b| b.revives)
     }
 
     /// Whether the peer of a handshake of ours may believe in its IKE SA already.

@@ -5,7 +5,7 @@
 use crate::Shard;
 use crate::asks::Asker;
 use crate::io::{DeviceId, DirectoryRequest, Message, Output as ShardOutput, Question};
-use crate::pairs::{Pair, PairLife};
+use crate::pairs::PairLife;
 use crate::peer::Peer;
 use crate::timers::TimerKey;
 use hawser_flight::{CloseCause, DropReason, Event, MessageError, Path};
@@ -13,7 +13,6 @@ use hawser_ike::IkeSa;
 use hawser_ike::header::Header;
 use hawser_ike::ike_sa::SaState;
 use hawser_ike::io::Output;
-use hawser_policy::TrafficSelector;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -297,7 +296,7 @@ impl Shard {
             tenant,
             identity,
             endpoint: path.remote,
-            selectors: self.kept_selectors(key, spi),
+            selectors: self.lost_selectors(key, spi),
         };
         let asker = Asker::Resurrect {
             device,
@@ -306,16 +305,6 @@ impl Shard {
             datagram,
         };
         self.ask(now, asker, Question::Directory(question));
-    }
-
-    /// What the pairs of a kept IKE SA cover on the peer's side.
-    pub(crate) fn kept_selectors(&self, key: usize, spi: u64) -> Vec<TrafficSelector> {
-        let kept = self.peers.get(key).and_then(|p| p.kept(spi));
-        let pairs = kept.map_or(&[][..], |k| k.pairs.as_slice());
-        let pairs = pairs.iter().filter_map(|at| self.pairs.get(*at));
-        pairs
-            .flat_map(|p: &Pair| p.remote.iter().copied())
-            .collect()
     }
 
     pub(crate) fn not_resurrected(&mut self, device: DeviceId, spi: u64) {

@@ -36,10 +36,12 @@ mod pairs;
 mod peer;
 mod placing;
 pub mod recorder;
+mod remake;
 mod responders;
 mod revive;
 mod spi;
 mod status;
+mod suspect;
 mod timers;
 pub mod view;
 

@@ -110,6 +110,10 @@ impl Shard {
             return;
         };
         peer.sends(now);
+        self.suspect(now, key);
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
         let Some(dpd) = peer.template.dpd.filter(|d| d.mode == DpdMode::OnDemand) else {
             return;
         };

@@ -111,6 +111,10 @@ impl Shard {
         }
         if let Some(peer) = self.peers.get_mut(key) {
             peer.hear(now);
+            peer.flow.hear(now);
+            if peer.revival.is_some() {
+                self.trust(key);
+            }
         }
         if moved {
             self.esp_moved(now, at, path);

@@ -347,6 +347,7 @@ impl Shard {
         let clocks = self.clocks(key, spi_in);
         self.remember_clock(key, spi_in);
         let buried = self.is_ending(key, ike_spi);
+        let missed = self.missed(key, at, cause).filter(|_| !buried);
         self.miss_pair(now, key, cause);
         self.activate_successor(key, spi_in);
         self.deactivate_pair(at);
@@ -372,6 +373,9 @@ impl Shard {
         if self.peers.get(key).is_some_and(|p| p.pairs.is_empty()) {
             self.record_clocks(key, clocks);
             self.peer_down(now, key, cause);
+            if let Some(child) = missed {
+                self.lost_last_pair(now, key, child);
+            }
             self.has_left(now, key);
         }
     }

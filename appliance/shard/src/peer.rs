@@ -8,7 +8,9 @@ use crate::io::{DeviceId, DirectoryRequest, Question};
 use crate::kept::Kept;
 use crate::liveness::{Ping, SILENT_AFTER};
 use crate::recorder::Recorder;
+use crate::remake::Lost;
 use crate::revive::Revival;
+use crate::suspect::Flow;
 use crate::timers::TimerKey;
 use crate::view::PeerStatus;
 use hawser_esp::Sad;
@@ -63,6 +65,10 @@ pub(crate) struct Peer {
     /// The IKE SA that we last revived it with, by local SPI, and when.
     pub(crate) revived: Option<(u64, Instant)>,
     pub(crate) audit_at: Option<Instant>,
+    pub(crate) flow: Flow,
+    pub(crate) lost: Option<Lost>,
+    /// When we last asked for a pair that it had lost.
+    pub(crate) remade: Option<Instant>,
     /// Since when it has neither IKE SA nor pair.
     pub(crate) gone: Option<Instant>,
     /// When it renews its IKE SA by itself.
@@ -152,6 +158,7 @@ impl Peer {
             .chain(silence)
             .chain(self.dpd_at)
             .chain(self.audit_at)
+            .chain(self.lost.as_ref().map(|lost| lost.at))
             .chain(self.revival.as_ref().and_then(Revival::next))
             .min()
     }
@@ -208,6 +215,9 @@ impl Shard {
             revival: None,
             revived: None,
             audit_at: None,
+            flow: Flow::default(),
+            lost: None,
+            remade: None,
             gone: None,
             cycle: Cycle::default(),
             reported_spi: None,
@@ -261,6 +271,7 @@ impl Shard {
         self.periodic_dpd(now, key);
         self.audit_due(now, key);
         self.revive_due(now, key);
+        self.remake_due(now, key);
         self.drive(now, key);
     }
 

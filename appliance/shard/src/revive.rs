@@ -9,13 +9,14 @@
 use crate::Shard;
 use crate::asks::Asker;
 use crate::io::{DeviceId, DirectoryRequest, Located, Message, Output, Question, ShardId};
-use crate::peer::Peer;
+use crate::pairs::Pair;
 use hawser_flight::{CloseCause, Event, Path, RevivalOutcome, Role};
 use hawser_ike::IkeSa;
 use hawser_ike::handshake::initiator::Initiator;
 use hawser_ike::ike_sa::SaState;
+use hawser_ike::io::{KeAnswer, Token};
 use hawser_policy::{
-    ChildTemplate, Initiate, PeerTemplate, Retransmission, Revive, Secret, Upkeep,
+    ChildTemplate, Initiate, PeerTemplate, Retransmission, Revive, Secret, TrafficSelector, Upkeep,
 };
 use rand::RngExt;
 use std::collections::HashMap;
@@ -24,39 +25,50 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the endpoint of a device is believed in after the last authentic packet from there.
-const BELIEVED: Duration = Duration::from_secs(60);
+const BELIEVED: Duration = Duration::from_secs(120);
 
 /// How long a device that has deleted its SA has to come back by itself.
-const AFTER_DELETE: Duration = Duration::from_secs(3);
+const AFTER_DELETE: Duration = Duration::from_secs(1);
 
 /// How long one that has begun a handshake has to finish it, and how often that is waited for.
 const PUT_OFF: Duration = Duration::from_secs(5);
 const PUT_OFFS: u8 = 6;
 
 /// Waits before the second attempt and the third.
-const WAITS: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(45)];
+const WAITS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 
 /// A device that deletes so soon what we brought back wants to be down.
 const WANTED_DOWN: Duration = Duration::from_secs(20);
 
-/// Of an attempt: 1, 1.8, 3.2 and 5.8 s.
+/// Of an attempt: 1, 1.5, 2.3 and then every 3 s, for half a minute.
 const RETRANSMISSION: Retransmission = Retransmission {
     initial: Duration::from_secs(1),
-    backoff_percent: 180,
-    max: Duration::from_secs(10),
-    tries: 3,
+    backoff_percent: 150,
+    max: Duration::from_secs(3),
+    tries: 11,
 };
+
+/// The keys of a handshake that may not be wanted.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) token: Token,
+    pub(crate) answer: KeAnswer,
+}
 
 /// A device that is being brought back.
 #[derive(Debug)]
 pub(crate) struct Revival {
-    /// Local SPI of the kept IKE SA whose Child SAs are wanted.
-    spi: u64,
+    begun: Instant,
+    /// Its IKE SA is not given up yet: this ends when anything comes on it.
+    pub(crate) early: bool,
+    pub(crate) held: Option<Held>,
+    /// Local SPI of the IKE SA, kept or not given up yet, whose Child SAs are wanted.
+    pub(crate) spi: u64,
     path: Path,
     attempts: u8,
     put_off: u8,
     /// When the next attempt begins; `None` while one is under way.
-    at: Option<Instant>,
+    pub(crate) at: Option<Instant>,
     /// The handshake that is under way.
     handshake: Option<usize>,
 }
@@ -121,6 +133,14 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
+        if let Some(revival) = peer.revival.as_mut().filter(|r| r.early && r.spi == spi) {
+            // Begun already.
+            revival.early = false;
+            if revival.held.is_some() {
+                revival.at = Some(now);
+            }
+            return;
+        }
         let young = |at: Instant| now.saturating_duration_since(at) < WANTED_DOWN;
         let ours = peer.revived.take_if(|(revived, _)| *revived == spi);
         if cause == CloseCause::DeletedByPeer && ours.is_some_and(|(_, at)| young(at)) {
@@ -141,7 +161,7 @@ impl Shard {
         if silent <= BELIEVED {
             // Many may be lost at once: not all come back in the same moment.
             let jitter = Duration::from_millis(self.rng.random_range(0..500));
-            self.begin_revival(now, key, spi, cause, now + wait + jitter);
+            self.begin_revival(now, key, spi, Some(cause), now + wait + jitter);
         }
     }
 
@@ -151,27 +171,35 @@ impl Shard {
         let revival = self.peers.get(key).and_then(|p| p.revival.as_ref());
         if !revival.is_some_and(under_way) {
             self.forget_revival(key);
-            self.begin_revival(now, key, spi, cause, now);
+            self.begin_revival(now, key, spi, Some(cause), now);
             self.arm_peer(key);
         }
     }
 
+    /// The device may have lost this IKE SA, which is not given up yet.
+    pub(crate) fn begin_early_revival(&mut self, now: Instant, key: usize, spi: u64, at: Instant) {
+        self.begin_revival(now, key, spi, None, at);
+    }
+
+    /// `after`: how it went; `None`: it is not given up yet.
     fn begin_revival(
         &mut self,
         now: Instant,
         key: usize,
         spi: u64,
-        after: CloseCause,
+        after: Option<CloseCause>,
         at: Instant,
     ) {
         let Some(peer) = self.peers.get(key) else {
             return;
         };
         let (device, path) = (peer.device, peer.path);
-        let lost = |p: &Peer| p.kept(spi).is_some_and(|k| !k.pairs.is_empty());
         let settings = peer.template.upkeep;
         let wanted = settings.revive == Revive::On && peer.template.initiate.is_none();
-        if !wanted || !lost(peer) || peer.revival.is_some() || self.stage.is_ending() {
+        let had_pairs = self
+            .lost_sa(key, spi)
+            .is_some_and(|(_, pairs)| !pairs.is_empty());
+        if !wanted || !had_pairs || peer.revival.is_some() || self.stage.is_ending() {
             return;
         }
         if !may_show(&settings, peer.secret.as_ref()) {
@@ -182,11 +210,16 @@ impl Shard {
         }
         let label = Arc::clone(&peer.label);
         let to = path.remote;
-        self.event(Some(label), Event::RevivalBegun { after, to });
+        if let Some(after) = after {
+            self.event(Some(label), Event::RevivalBegun { after, to });
+        }
         self.reviving.add(to, Reviver::Here(device));
         self.tell_shards(to, true);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.revival = Some(Revival {
+                begun: now,
+                early: after.is_none(),
+                held: None,
                 spi,
                 path,
                 attempts: 0,
@@ -232,7 +265,7 @@ impl Shard {
         }
     }
 
-    fn end_revival(&mut self, key: usize, outcome: RevivalOutcome) {
+    pub(crate) fn end_revival(&mut self, key: usize, outcome: RevivalOutcome) {
         if self.peers.get(key).is_some_and(|p| p.revival.is_some()) {
             self.forget_revival(key);
             self.tell_revival(key, outcome);
@@ -261,6 +294,11 @@ impl Shard {
             return;
         }
         revival.at = None;
+        if let (Some(held), Some(handshake)) = (revival.held.take(), revival.handshake) {
+            // Nothing has come on the old IKE SA.
+            revival.early = false;
+            return self.go_on(now, handshake, held.token, held.answer);
+        }
         let (spi, endpoint) = (revival.spi, revival.path.remote);
         let (device, tenant) = (peer.device, peer.tenant);
         let identity = peer.identity.clone();
@@ -268,7 +306,7 @@ impl Shard {
             tenant,
             identity,
             endpoint,
-            selectors: self.kept_selectors(key, spi),
+            selectors: self.lost_selectors(key, spi),
         };
         self.ask(now, Asker::Revive(device), Question::Directory(question));
     }
@@ -283,10 +321,11 @@ impl Shard {
         let Some(key) = self.devices.get(&device).copied() else {
             return;
         };
-        let Some(peer) = self.peers.get(key).filter(|p| !p.has_usable_ike_sa()) else {
+        let Some(peer) = self.peers.get(key) else {
             return;
         };
-        let Some(revival) = peer.revival.as_ref().filter(|r| r.handshake.is_none()) else {
+        let idle = |r: &&Revival| r.handshake.is_none() && (r.early || !peer.has_usable_ike_sa());
+        let Some(revival) = peer.revival.as_ref().filter(idle) else {
             return;
         };
         let endpoint = revival.path.remote;
@@ -305,22 +344,40 @@ impl Shard {
         self.arm_peer(key);
     }
 
+    /// The IKE SA that the device has lost, or may have, and its pairs.
+    fn lost_sa(&self, key: usize, spi: u64) -> Option<(&IkeSa, Vec<&Pair>)> {
+        let peer = self.peers.get(key)?;
+        let (sa, pairs) = match peer.kept(spi) {
+            Some(kept) => (&kept.sa, &kept.pairs),
+            None => (peer.find_ike_sa(spi)?, &peer.pairs),
+        };
+        let pairs = pairs.iter().filter_map(|at| self.pairs.get(*at));
+        Some((sa, pairs.filter(|p| p.ike_spi == spi).collect()))
+    }
+
+    /// What its pairs cover on the device's side.
+    pub(crate) fn lost_selectors(&self, key: usize, spi: u64) -> Vec<TrafficSelector> {
+        let pairs = self.lost_sa(key, spi).map(|(_, pairs)| pairs);
+        let pairs = pairs.unwrap_or_default().into_iter();
+        pairs.flat_map(|p| p.remote.iter().copied()).collect()
+    }
+
     /// What the device had, as a template: its selectors, its suite, its secret.
     fn revival_template(&self, key: usize) -> Option<Arc<PeerTemplate>> {
         let peer = self.peers.get(key)?;
         let revival = peer.revival.as_ref()?;
-        let (kept, secret) = (peer.kept(revival.spi)?, peer.secret.clone()?);
+        let (sa, pairs) = self.lost_sa(key, revival.spi)?;
+        let secret = peer.secret.clone()?;
         let base = &peer.template;
-        let pairs = kept.pairs.iter().filter_map(|at| self.pairs.get(*at));
-        let children = pairs.filter_map(|pair| {
-            let settings = kept.sa.template().children.get(pair.child)?;
+        let children = pairs.into_iter().filter_map(|pair| {
+            let settings = sa.template().children.get(pair.child)?;
             Some(ChildTemplate {
                 local: pair.local.clone(),
                 remote: pair.remote.clone(),
                 ..settings.clone()
             })
         });
-        let mut ike_proposals = vec![kept.sa.suite().as_proposal()];
+        let mut ike_proposals = vec![sa.suite().as_proposal()];
         ike_proposals.extend(base.ike_proposals.iter().cloned());
         Some(Arc::new(PeerTemplate {
             ike_proposals,
@@ -328,7 +385,7 @@ impl Shard {
             retransmission: RETRANSMISSION,
             initiate: Some(Initiate {
                 remote: revival.path.remote,
-                remote_identity: kept.sa.remote_identity().clone(),
+                remote_identity: sa.remote_identity().clone(),
                 secret,
             }),
             ..(**base).clone()
@@ -368,6 +425,7 @@ impl Shard {
             return;
         };
         revival.handshake = None;
+        revival.held = None;
         let wait = WAITS.get(usize::from(revival.attempts).saturating_sub(1));
         match wait {
             Some(wait) => {
@@ -397,12 +455,17 @@ impl Shard {
             ..(**base).clone()
         };
         sa.set_template(Arc::new(template));
-        let theirs =
-            |sa: &&IkeSa| sa.role() == Role::Responder && sa.state() == SaState::Established;
+        let begun = peer.revival.as_ref().map(|r| r.begun);
+        let theirs = |sa: &&IkeSa| {
+            sa.role() == Role::Responder
+                && sa.state() == SaState::Established
+                && begun.is_none_or(|begun| sa.created() >= begun)
+        };
         let rival = peer.ike_sas.iter().rfind(theirs).map(IkeSa::local_spi);
         peer.revived = Some((spi, now));
         let base = Arc::clone(base);
-        self.settle(now, key, sa, false);
+        // Nothing came on what it had before: it has forgotten that.
+        self.settle(now, key, sa, begun.is_some() && rival.is_none());
         if let Some(peer) = self.peers.get_mut(key) {
             peer.template = base;
         }
@@ -453,6 +516,7 @@ impl Shard {
         }
         if let Some(revival) = self.peers.get_mut(key).and_then(|p| p.revival.as_mut()) {
             revival.put_off += 1;
+            revival.held = None;
             revival.attempts -= u8::from(handshake.is_some());
             revival.handshake = None;
             revival.at = Some(now + PUT_OFF);

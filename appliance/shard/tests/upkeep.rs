@@ -162,7 +162,7 @@ fn a_branch_that_deleted_its_sa_is_revived() {
     for seed in 0..10 {
         let (mut world, hq, node) = world_with(&case(), 1 + (seed % 3) as u8, seed);
         reset(&mut world, node);
-        world.run(2 * SECOND);
+        world.run(SECOND / 2);
         assert_eq!(status(&mut world, hq), PeerStatus::Down);
         world.run(3 * SECOND);
         assert_eq!(ended(&world, hq), [RevivalOutcome::Revived], "seed {seed}");
@@ -241,7 +241,7 @@ fn a_handshake_of_the_branch_comes_before_ours() {
         let (mut world, hq, node) = world(delay);
         reset(&mut world, node);
         // The branch begins by itself around the time at which headquarters would.
-        world.run(Duration::from_millis(2700) + 20 * MS / 20 * u32::try_from(delay).unwrap());
+        world.run(Duration::from_millis(700) + 20 * MS / 20 * u32::try_from(delay).unwrap());
         let policy = branch(&Spec::default());
         world.command(node, Command::Apply(Arc::new(policy)));
         world.run(30 * SECOND);
@@ -324,5 +324,96 @@ fn an_audit_finds_a_dead_ike_sa_and_ends_nothing() {
     world.nodes[node].frozen = false;
     world.run(130 * SECOND);
     assert_eq!(status(&mut world, hq), PeerStatus::Up);
+    is_whole(&mut world, hq, node);
+}
+
+/// The branch forgets everything in silence, and only answers, while traffic flows.
+#[test]
+fn traffic_that_breaks_off_is_looked_into_at_once() {
+    let (mut world, hq, node) = world(12);
+    for _ in 0..20 {
+        world.inner(node, 0, udp(BRANCH, LAN));
+        world.inner(hq, 0, udp(LAN, BRANCH));
+        world.run(SECOND / 2);
+    }
+    world.nodes[node].frozen = true;
+    world.nodes[node].nat.as_mut().unwrap().port = 30_000;
+    let again = world.add(passive(&Spec::default()), 1, Some(nat(1)));
+    for _ in 0..14 {
+        world.inner(hq, 0, udp(LAN, BRANCH));
+        world.run(SECOND / 2);
+    }
+    assert_eq!(ended(&world, hq), [RevivalOutcome::Revived]);
+    is_whole(&mut world, hq, again);
+    let down = |e: &Event| matches!(e, Event::PeerDown { .. });
+    assert_eq!(count(&world, hq, down), 0);
+}
+
+#[test]
+fn a_branch_that_pauses_is_only_asked() {
+    let (mut world, hq, node) = world(13);
+    let spi = world.show(hq)[0].ike_sas[0].spi_i.clone();
+    for _ in 0..5 {
+        for _ in 0..20 {
+            world.inner(node, 0, udp(BRANCH, LAN));
+            world.run(SECOND / 2);
+        }
+        for _ in 0..20 {
+            world.inner(hq, 0, udp(LAN, BRANCH));
+            world.run(SECOND / 2);
+        }
+    }
+    let tried = |e: &Event| matches!(e, Event::RevivalAttempt { .. });
+    assert_eq!(count(&world, hq, tried), 0);
+    assert_eq!(world.show(hq)[0].ike_sas[0].spi_i, spi);
+    is_whole(&mut world, hq, node);
+}
+
+#[test]
+fn a_short_outage_under_traffic_leaves_the_sa_as_it_is() {
+    for seconds in [3, 5, 8, 15, 25, 40, 60] {
+        let (mut world, hq, node) = world(seconds);
+        let spi = world.show(hq)[0].ike_sas[0].spi_i.clone();
+        let traffic = |world: &mut World, seconds| {
+            for _ in 0..2 * seconds {
+                world.inner(node, 0, udp(BRANCH, LAN));
+                world.inner(hq, 0, udp(LAN, BRANCH));
+                world.run(SECOND / 2);
+            }
+        };
+        traffic(&mut world, 10);
+        world.loss = 1.0;
+        traffic(&mut world, seconds);
+        world.loss = 0.0;
+        traffic(&mut world, 2);
+        let got = world.ping(node, hq, BRANCH, LAN, 5, MS);
+        assert_eq!(got, (5, 5), "{seconds} s");
+        traffic(&mut world, 20);
+        is_whole(&mut world, hq, node);
+        assert_eq!(world.show(hq)[0].ike_sas[0].spi_i, spi, "{seconds} s");
+    }
+}
+
+#[test]
+fn a_pair_that_ends_alone_is_made_again() {
+    let short = Spec {
+        child_life: 30,
+        ..Spec::default()
+    };
+    let mut world = World::new(14);
+    let hq = world.add(hq(&case()), 2, None);
+    let node = world.add(branch(&short), 1, Some(nat(1)));
+    world.run(SECOND);
+    world.nodes[hq].mute_ike = true;
+    world.nodes[hq].events.clear();
+    let expired = |e: &Event| matches!(e, Event::DeleteReceived { .. });
+    for _ in 0..60 {
+        world.run(SECOND);
+        if count(&world, hq, expired) > 0 {
+            break;
+        }
+    }
+    world.nodes[hq].mute_ike = false;
+    world.run(30 * SECOND);
     is_whole(&mut world, hq, node);
 }

@@ -1,0 +1,124 @@
+//! A device whose traffic breaks off while we send to it: tested at once, and where it does not
+//! answer a handshake is made ready.
+//!
+//! DPD is as patient as configured, and a branch that has given up in silence is gone all that time.
+//! So beside DPD the IKE SA is tested, which ends nothing, and an IKE_SA_INIT goes where the device
+//! was: if that is answered and the test is not, the branch has lost the SA. Anything authentic on the
+//! old SA ends it all.
+
+use crate::Shard;
+use crate::revive::Held;
+use hawser_flight::RevivalOutcome;
+use hawser_ike::io::{KeAnswer, Token};
+use hawser_ike::window::Schedule;
+use hawser_policy::Revive;
+use std::time::{Duration, Instant};
+
+/// ESP at least so often, for so long, is steady.
+const GAP: Duration = Duration::from_millis(2500);
+const STEADY: Duration = Duration::from_secs(5);
+
+/// How long it may stop, and how long a device may have stopped that is suspected.
+const SILENCE: Duration = Duration::from_secs(3);
+const STALE: Duration = Duration::from_secs(10);
+
+/// How long the test may take before a handshake is begun, and before that is gone on with.
+const ANSWER: Duration = Duration::from_secs(1);
+const LAST_CHANCE: Duration = Duration::from_millis(300);
+
+const TEST: Schedule = Schedule::Fixed {
+    interval: Duration::from_secs(2),
+    retries: 60,
+};
+
+/// How steadily ESP comes.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Flow {
+    since: Option<Instant>,
+    last: Option<Instant>,
+    /// The silence after this packet was suspected already.
+    suspected: Option<Instant>,
+}
+
+impl Flow {
+    /// ESP has come.
+    pub(crate) fn hear(&mut self, now: Instant) {
+        let flows = |last: Instant| now.saturating_duration_since(last) <= GAP;
+        if !self.last.is_some_and(flows) {
+            self.since = Some(now);
+        }
+        self.last = Some(now);
+    }
+
+    /// Whether it came steadily until it broke off just now.
+    fn has_broken_off(&self, now: Instant, heard: Instant) -> bool {
+        let (Some(since), Some(last)) = (self.since, self.last) else {
+            return false;
+        };
+        let silent = now.saturating_duration_since(heard.max(last));
+        last.saturating_duration_since(since) >= STEADY
+            && (SILENCE..STALE).contains(&silent)
+            && self.suspected != Some(last)
+    }
+}
+
+impl Shard {
+    /// A packet is about to be sent to the device.
+    pub(crate) fn suspect(&mut self, now: Instant, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        if !peer.flow.has_broken_off(now, peer.heard) {
+            return;
+        }
+        peer.flow.suspected = peer.flow.last;
+        let revives = peer.template.upkeep.revive == Revive::On;
+        let Some(sa) = peer.newest().filter(|_| revives) else {
+            return;
+        };
+        if let Some(sa) = peer.ike_sa(sa) {
+            sa.audit(&mut crate::env!(self, now), TEST);
+        }
+        self.begin_early_revival(now, key, sa, now + ANSWER);
+        self.drive(now, key);
+    }
+
+    /// Something authentic has come from the device: it has not lost its SA.
+    pub(crate) fn trust(&mut self, key: usize) {
+        let revival = self.peers.get(key).and_then(|p| p.revival.as_ref());
+        if revival.is_some_and(|r| r.early) {
+            self.end_revival(key, RevivalOutcome::CameBack);
+        }
+    }
+
+    /// The keys of an IKE SA that may be wanted are made: the test has a last chance. Gives the keys
+    /// back where nothing is to be waited for.
+    pub(crate) fn hold_back(
+        &mut self,
+        now: Instant,
+        handshake: usize,
+        token: Token,
+        answer: KeAnswer,
+    ) -> Option<KeAnswer> {
+        let device = self.revives(handshake);
+        let key = device.and_then(|device| self.devices.get(&device).copied());
+        let Some((key, peer)) = key.and_then(|key| Some((key, self.peers.get_mut(key)?))) else {
+            return Some(answer);
+        };
+        let early = |r: &&mut crate::revive::Revival| r.early && r.held.is_none();
+        let Some(revival) = peer.revival.as_mut().filter(early) else {
+            return Some(answer);
+        };
+        if !matches!(answer, KeAnswer::Agreed(Ok(_))) {
+            return Some(answer);
+        }
+        revival.held = Some(Held { token, answer });
+        revival.at = Some(now + LAST_CHANCE);
+        let spi = revival.spi;
+        if let Some(sa) = peer.ike_sa(spi) {
+            sa.test_again(&mut crate::env!(self, now), TEST);
+        }
+        self.drive(now, key);
+        None
+    }
+}
