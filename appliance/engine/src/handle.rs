@@ -5,6 +5,7 @@ use crate::counters::ShardSnapshot;
 use crate::ends::{Ends, ShardFailure};
 use crate::error::ApplyError;
 use crate::events::EventStream;
+use crate::incidents::Incidents;
 use crate::mailbox::Control;
 use crate::metrics::Metrics;
 use crate::routes::RouteStatus;
@@ -197,6 +198,11 @@ impl EngineHandle {
         self.0.shared.events.subscribe()
     }
 
+    /// What drops have left behind.
+    pub fn incidents(&self) -> Incidents {
+        self.0.shared.incidents.clone()
+    }
+
     /// The shards' counters now. The engine's own drops are in [`EngineHandle::snapshots`].
     pub async fn counters(&self) -> Vec<Counters> {
         self.snapshots()
@@ -245,6 +251,9 @@ impl EngineHandle {
             }
             drop(runtime);
         }
+        let incidents = self.incidents();
+        let flush = tokio::task::spawn_blocking(move || incidents.flush());
+        let _ = timeout(STOP, flush).await;
         self.0.shared.events.close();
         Shutdown {
             unfinished,
@@ -295,8 +304,13 @@ impl Running {
     async fn publish(&self) {
         let snapshots = self.snapshots().await;
         let policy = Arc::clone(&lock(&self.policy));
-        self.metrics
-            .publish(&snapshots, &policy, &self.route_status);
+        self.shared.incidents.observe(&snapshots);
+        self.metrics.publish(
+            &snapshots,
+            &policy,
+            &self.route_status,
+            &self.shared.incidents,
+        );
     }
 
     async fn snapshots(&self) -> Vec<ShardSnapshot> {

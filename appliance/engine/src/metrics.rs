@@ -8,6 +8,7 @@ mod describe;
 
 use crate::counters::ShardSnapshot;
 use crate::error::StartError;
+use crate::incidents::Incidents;
 use crate::routes::RouteStatus;
 use hawser_flight::{CloseCause, DropReason, HandshakeFailure, MessageError};
 use hawser_policy::Policy;
@@ -71,6 +72,7 @@ impl Metrics {
         snapshots: &[ShardSnapshot],
         policy: &Policy,
         routes: &RouteStatus,
+        incidents: &Incidents,
     ) {
         with_local_recorder(&self.recorder, || {
             gauge!("hawser_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -82,6 +84,10 @@ impl Metrics {
             totals(snapshots);
             by_reason(snapshots);
             by_shard(snapshots);
+            for (verdict, count) in incidents.verdicts() {
+                counter!("hawser_drops_total", "verdict" => verdict.label()).absolute(count);
+            }
+            counter!("hawser_incidents_lost_total").absolute(incidents.lost());
         });
     }
 }

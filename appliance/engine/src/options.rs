@@ -15,6 +15,8 @@ pub struct EngineOptions {
     /// Plugins may be loaded, under these limits; `None`: the built-in rules decide. Its sink is
     /// replaced: what happens to plugins comes out as events.
     pub plugins: Option<hawser_plugin::Options>,
+    /// The file that keeps drops; `None`: nothing is kept beyond the devices' recorders.
+    pub incidents: Option<std::path::PathBuf>,
     /// Do not pin the shards' threads to cores (several engines on one machine, tests).
     pub unpinned: bool,
 }

@@ -7,6 +7,7 @@ use crate::ends::Ends;
 use crate::error::StartError;
 use crate::events::EventBus;
 use crate::handle::{EngineHandle, Parts, RouteTask};
+use crate::incidents::Incidents;
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::options::{EngineOptions, InnerDevices, Routing};
@@ -67,6 +68,7 @@ impl Engine {
             .map(|options| plugins::open(options, &events))
             .transpose()
             .map_err(StartError::Plugins)?;
+        let incidents = Incidents::start(options.incidents.as_deref(), &mut notes)?;
         let workers = workers::start(&queues, options.workers.unwrap_or_else(cores))?;
         // From here on workers wait: an error ends them.
         let outside = Outside::start(&policy, routing, &events).inspect_err(|_| queues.stop())?;
@@ -76,6 +78,7 @@ impl Engine {
             queues,
             events,
             routes: outside.changes,
+            incidents,
         };
         let ends = Ends::new(shards.into());
         let handle = EngineHandle::new(Parts {

@@ -8,6 +8,7 @@ use crate::counters::{EngineCounters, ShardSnapshot};
 use crate::directory::Directory;
 use crate::events::EventBus;
 use crate::inbox::{Inbox, Train};
+use crate::incidents::Incidents;
 use crate::inner::{InnerQueues, Read};
 use crate::mailbox::{Control, Mailbox, Packet, ReplySender};
 use crate::outbox::Outbox;
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Arc<Directory>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) events: EventBus,
+    pub(crate) incidents: Incidents,
     /// Absent where inner devices are the caller's: nothing is routed.
     pub(crate) routes: Option<mpsc::UnboundedSender<(ShardId, RouteChange)>>,
 }
@@ -363,8 +365,7 @@ impl Loop {
                     let _ = replies.send((self.id, reply));
                 }
             }
-            // Kept by the engine once it has a store for them.
-            Output::Incident(_) => {}
+            Output::Incident(incident) => self.shared.incidents.tell(*incident),
             Output::Finished => self.ended = true,
         }
     }

@@ -3,6 +3,7 @@
 //! A reader ignores what it does not know: adding a field keeps the version.
 
 use hawser_config::Difference;
+use hawser_flight::verdict::Finding;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -272,6 +273,83 @@ pub(crate) struct EventRow {
     pub(crate) time: String,
     /// The event in words.
     pub(crate) text: String,
+}
+
+/// A line of a timeline.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TimelineRow {
+    /// RFC 3339, UTC.
+    pub(crate) time: String,
+    /// The same in milliseconds since 1970.
+    pub(crate) at_ms: u64,
+    /// What happened, in words.
+    pub(crate) text: String,
+}
+
+/// A drop in a line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DropRow {
+    /// RFC 3339, UTC.
+    pub(crate) time: String,
+    /// Why.
+    pub(crate) verdict: String,
+    /// What ended its last Child SA.
+    pub(crate) cause: Option<String>,
+}
+
+/// `hawser explain`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Explanation {
+    /// [`VERSION`].
+    pub(crate) version: u8,
+    /// Who, and how it is now.
+    pub(crate) peer: PeerRow,
+    /// When it dropped; absent where no drop is known.
+    pub(crate) dropped: Option<String>,
+    /// Why; of a peer that has not dropped, what ails it.
+    pub(crate) finding: Option<Finding>,
+    /// What happened around it.
+    pub(crate) timeline: Vec<TimelineRow>,
+    /// Recorded lines before these.
+    pub(crate) left_out: usize,
+    /// What was recorded and is overwritten.
+    pub(crate) gaps: Option<String>,
+    /// Drops before that one, the latest first.
+    pub(crate) earlier: Vec<DropRow>,
+    /// Drops are kept in a file.
+    pub(crate) kept: bool,
+}
+
+/// Drops that have something in common.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DropCount {
+    /// What: a verdict, a tenant, or an identity with its networks.
+    pub(crate) name: String,
+    /// How many.
+    pub(crate) drops: usize,
+    /// Of how many peers.
+    pub(crate) peers: usize,
+    /// By verdict.
+    pub(crate) verdicts: BTreeMap<String, usize>,
+    /// The last one, RFC 3339.
+    pub(crate) last: String,
+    /// Where that one was.
+    pub(crate) last_endpoint: String,
+}
+
+/// `hawser drops`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Drops {
+    /// [`VERSION`].
+    pub(crate) version: u8,
+    /// RFC 3339.
+    pub(crate) since: String,
+    /// How many in all.
+    pub(crate) total: usize,
+    /// The most frequent first.
+    pub(crate) counts: Vec<DropCount>,
+    /// Drops in this run that came too fast to be kept.
+    pub(crate) lost: u64,
 }
 
 /// Why something was not done.

@@ -4,13 +4,16 @@
 
 mod answer;
 pub(crate) mod api;
+mod drops;
 mod events;
+mod explain;
 mod peers;
 mod plugins;
 mod resolve;
 mod service;
 mod socket;
 mod status;
+mod timeline;
 
 pub(crate) use service::Service;
 pub(crate) use socket::AdminSocket;

@@ -51,9 +51,20 @@ pub(super) async fn peers(admin: &Admin) -> Vec<PeerRow> {
     rows(view(&admin.engine).await, &admin.engine.policy())
 }
 
+/// The peers that a name may mean, of those that the shards know.
+pub(super) async fn named(admin: &Admin, name: &str) -> Vec<PeerRow> {
+    let filter = PeerFilter::Name(name.trim().to_owned());
+    let view = view_of(&admin.engine, filter).await;
+    view.peers.into_iter().map(PeerRow::from).collect()
+}
+
 async fn view(engine: &EngineHandle) -> StatusView {
+    view_of(engine, PeerFilter::All).await
+}
+
+async fn view_of(engine: &EngineHandle, filter: PeerFilter) -> StatusView {
     let mut all = StatusView::default();
-    for (_, reply) in engine.command(Command::Status(PeerFilter::All)).await {
+    for (_, reply) in engine.command(Command::Status(filter)).await {
         if let Reply::Status(view) = reply {
             all.peers.extend(view.peers);
             all.ike_sas += view.ike_sas;

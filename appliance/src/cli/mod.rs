@@ -4,8 +4,10 @@ mod client;
 mod config;
 mod demo;
 mod doctor;
+mod drops;
 mod events;
 mod exit;
+mod explain;
 mod peer;
 mod ping;
 mod plugin;
@@ -41,6 +43,10 @@ enum Verb {
     Status(status::Status),
     /// Everything about one peer.
     Show(show::Show),
+    /// Why a peer dropped: what happened, the verdict, what to change.
+    Explain(explain::Explain),
+    /// What dropped, counted.
+    Drops(drops::Drops),
     /// End the SAs of a peer with DELETE; it may come back at once.
     Reset(reset::Reset),
     /// Renew the keys of a peer's IKE SA and Child SAs.
@@ -91,6 +97,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Run(verb) => verb.perform(),
         Verb::Status(verb) => verb.perform(),
         Verb::Show(verb) => verb.perform(),
+        Verb::Explain(verb) => verb.perform(),
+        Verb::Drops(verb) => verb.perform(),
         Verb::Reset(verb) => verb.perform(),
         Verb::Rekey(verb) => verb.perform(),
         Verb::Ping(verb) => verb.perform(),

@@ -14,6 +14,14 @@ pub(super) struct Run {
     /// Where the other verbs reach this gateway.
     #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     socket: PathBuf,
+    /// Where what outlives a run is kept: the file of incidents.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "STATE_DIRECTORY",
+        default_value = "/var/lib/hawser"
+    )]
+    state: PathBuf,
     /// Only say whether the configuration is in order.
     #[arg(long)]
     check: bool,
@@ -24,7 +32,7 @@ impl Run {
         if self.check {
             return super::config::check(&self.config, false);
         }
-        crate::run::run(std::path::absolute(self.config)?, &self.socket)?;
+        crate::run::run(std::path::absolute(self.config)?, &self.socket, &self.state)?;
         Ok(Health::Healthy)
     }
 }

@@ -22,16 +22,16 @@ use tokio::time::timeout;
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Runs a gateway until SIGTERM or SIGINT.
-pub(crate) fn run(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(file: PathBuf, socket: &Path, state: &Path) -> anyhow::Result<()> {
     log::to_stderr();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(gateway(file, socket))
+    runtime.block_on(gateway(file, socket, state))
 }
 
-async fn gateway(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
+async fn gateway(file: PathBuf, socket: &Path, state: &Path) -> anyhow::Result<()> {
     let Configuration {
         policy,
         notes,
@@ -39,7 +39,9 @@ async fn gateway(file: PathBuf, socket: &Path) -> anyhow::Result<()> {
     } = load_file(&file)?;
     notes.log();
     let socket = AdminSocket::bind(socket).await?;
+    let kept = policy.observability.incidents.clone();
     let options = EngineOptions {
+        incidents: Some(kept.unwrap_or_else(|| state.join("incidents.redb"))),
         plugins: Some(crate::plugins::options()),
         ..EngineOptions::default()
     };

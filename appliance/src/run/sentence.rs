@@ -29,8 +29,10 @@ pub(crate) fn of(record: &Record) -> String {
     }
 }
 
-fn what(event: &Event) -> String {
+/// An event in a sentence, without its peer.
+pub(crate) fn what(event: &Event) -> String {
     match event {
+        Event::Clocks { .. } => clocks(event),
         Event::PeerUp => "up".to_owned(),
         Event::PeerDown { cause } => format!("down: {cause}"),
         Event::EndpointMoved { from, to } => format!("moved from {from} to {to}, followed"),
@@ -88,6 +90,30 @@ fn upkeep(event: &Event) -> String {
 fn words(value: &impl serde::Serialize) -> String {
     let name = serde_json::to_value(value).unwrap_or_default();
     name.as_str().unwrap_or_default().replace('_', " ")
+}
+
+/// How a device stood.
+fn clocks(event: &Event) -> String {
+    let Event::Clocks {
+        ike_in_ms,
+        esp_in_ms,
+        esp_out_ms,
+        packets_in,
+        packets_out,
+    } = event
+    else {
+        return String::new();
+    };
+    let ago = |ms: &Option<u32>| match ms {
+        Some(ms) => format!("{:.1} s ago", f64::from(*ms) / 1000.0),
+        None => "never".to_owned(),
+    };
+    format!(
+        "last IKE in {}; last ESP in {}, out {}; {packets_in} packets in, {packets_out} out",
+        ago(ike_in_ms),
+        ago(esp_in_ms),
+        ago(esp_out_ms)
+    )
 }
 
 /// Events about SAs.

@@ -52,7 +52,9 @@ impl Hawser {
             .arg("--config")
             .arg(&config)
             .arg("--socket")
-            .arg(&socket);
+            .arg(&socket)
+            .arg("--state")
+            .arg(dir);
         let child = ns.spawn(&mut command, &dir.join("hawser.log"))?;
         let mut hawser = Self { child, socket };
         eventually(

@@ -52,6 +52,14 @@ const COUNTERS: &[(&str, &str)] = &[
         "Devices that went down, by reason",
     ),
     (
+        "hawser_drops_total",
+        "Devices that went down, by verdict, some seconds later",
+    ),
+    (
+        "hawser_incidents_lost_total",
+        "Drops that came too fast to be kept",
+    ),
+    (
         "hawser_ike_messages_total",
         "IKE datagrams received and sent",
     ),

@@ -34,7 +34,8 @@ fn published() -> (Metrics, String) {
         });
     }
     let metrics = Metrics::start(None).unwrap();
-    metrics.publish(&snapshots, &policy, &RouteStatus::default());
+    let incidents = Incidents::start(None, &mut Vec::new()).unwrap();
+    metrics.publish(&snapshots, &policy, &RouteStatus::default(), &incidents);
     let text = metrics.render();
     (metrics, text)
 }

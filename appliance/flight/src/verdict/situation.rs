@@ -196,9 +196,11 @@ impl<'a> Situation<'a> {
         self.after().iter().find_map(|e| {
             let after_ms = e.at_ms.saturating_sub(self.at_ms());
             match &e.event {
-                Event::EndpointMoved { to, .. } => Some(Return {
+                Event::EndpointMoved { to: endpoint, .. }
+                | Event::Resurrected { from: endpoint, .. }
+                | Event::TombstoneHit { from: endpoint, .. } => Some(Return {
                     after_ms,
-                    endpoint: *to,
+                    endpoint: *endpoint,
                     old_keys: true,
                     by_itself: true,
                 }),
