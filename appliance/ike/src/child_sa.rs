@@ -85,6 +85,11 @@ pub(crate) struct ChildParts {
 }
 
 impl ChildSa {
+    /// Whether it is in use: neither replaced nor being deleted.
+    pub fn is_in_use(&self) -> bool {
+        self.state == ChildState::Installed && !self.removed
+    }
+
     /// The record that IKE keeps, and what ESP needs.
     ///
     /// `leads`: we began the IKE SA, so that rekeying is first of all ours; else it comes near

@@ -31,6 +31,8 @@ pub(crate) enum Asker {
     },
     /// An authenticated IKE SA that has no device yet.
     Place(Box<IkeSa>, AuthRequest),
+    /// The same, where its identity is to be one device: everything of that identity is of interest.
+    PlaceUnique(Box<IkeSa>, AuthRequest),
     /// A device that wants another Child SA.
     Child {
         device: DeviceId,
@@ -123,6 +125,7 @@ impl Shard {
                     spi,
                     request,
                 } => self.child_located(now, device, spi, &request, &same, &others),
+                Asker::PlaceUnique(sa, request) => self.identity_located(now, sa, request, &same),
                 Asker::Twin(device) => self.twins_located(now, device, &same, &others),
                 Asker::Resurrect {
                     device,
@@ -157,6 +160,7 @@ impl Shard {
                 }
             }
             Asker::Place(..)
+            | Asker::PlaceUnique(..)
             | Asker::Child { .. }
             | Asker::Twin(_)
             | Asker::Resurrect { .. }

@@ -9,6 +9,7 @@ use crate::peer::Peer;
 use hawser_flight::{CloseCause, Event, Path, Role};
 use hawser_ike::IkeSa;
 use hawser_ike::ike_sa::SaState;
+use hawser_policy::Uniqueness;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -136,9 +137,15 @@ impl Shard {
                 sa.abandon(CloseCause::Superseded);
             }
         }
+        let uniqueness = peer.template.upkeep.uniqueness;
+        if uniqueness == Uniqueness::Never {
+            return;
+        }
+        let one_device = uniqueness == Uniqueness::Replace;
         let (mut at_home, mut elsewhere) = (Vec::new(), Vec::new());
         for old in peer.ike_sas.iter_mut().filter(|o| o.local_spi() != newer) {
-            let same_endpoint = old.path().remote == path.remote;
+            // Where an identity is one device, whatever it had elsewhere is replaced unasked.
+            let same_endpoint = one_device || old.path().remote == path.remote;
             if same_endpoint && initial_contact {
                 old.abandon(CloseCause::Superseded);
             } else if old.state() == SaState::Established {
@@ -167,6 +174,9 @@ impl Shard {
     pub(crate) fn prefer(&mut self, now: Instant, key: usize, stays: u64, goes: u64) {
         if let Some(peer) = self.peers.get_mut(key) {
             peer.retiring.retain(|r| r.spi != stays);
+            if let Some(sa) = peer.ike_sa(stays) {
+                sa.stand_down(false);
+            }
             peer.retire(now + RETIRE_AFTER, goes, stays);
         }
     }

@@ -35,6 +35,7 @@ mod packets;
 mod pairs;
 mod peer;
 mod placing;
+mod reconcile;
 pub mod recorder;
 mod remake;
 mod responders;

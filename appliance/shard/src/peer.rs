@@ -65,6 +65,8 @@ pub(crate) struct Peer {
     /// The IKE SA that we last revived it with, by local SPI, and when.
     pub(crate) revived: Option<(u64, Instant)>,
     pub(crate) audit_at: Option<Instant>,
+    /// When it is looked at for what might be inconsistent.
+    pub(crate) check_at: Option<Instant>,
     pub(crate) flow: Flow,
     pub(crate) lost: Option<Lost>,
     /// When we last asked for a pair that it had lost.
@@ -158,6 +160,7 @@ impl Peer {
             .chain(silence)
             .chain(self.dpd_at)
             .chain(self.audit_at)
+            .chain(self.check_at)
             .chain(self.lost.as_ref().map(|lost| lost.at))
             .chain(self.revival.as_ref().and_then(Revival::next))
             .min()
@@ -215,6 +218,7 @@ impl Shard {
             revival: None,
             revived: None,
             audit_at: None,
+            check_at: None,
             flow: Flow::default(),
             lost: None,
             remade: None,
@@ -244,6 +248,7 @@ impl Shard {
 
     /// Wakes the peer when its SAs, or its DPD, want it.
     pub(crate) fn arm_peer(&mut self, key: usize) {
+        self.watch(key);
         if let Some(peer) = self.peers.get_mut(key) {
             let at = peer.next_timeout();
             self.timers.arm(&mut peer.armed, at, TimerKey::Peer(key));
@@ -272,6 +277,7 @@ impl Shard {
         self.audit_due(now, key);
         self.revive_due(now, key);
         self.remake_due(now, key);
+        self.reconcile_due(now, key);
         self.drive(now, key);
     }
 

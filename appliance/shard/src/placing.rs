@@ -11,7 +11,7 @@ use crate::io::{Adoption, DeviceId, DirectoryRequest, Located, Message, Output, 
 use hawser_flight::{CloseCause, Event, HandshakeFailure, Path, Role};
 use hawser_ike::IkeSa;
 use hawser_ike::io::{AuthRequest, ChildRefusal, ChildRequest};
-use hawser_policy::{Identity, PeerTemplate, TrafficSelector};
+use hawser_policy::{Identity, PeerTemplate, TrafficSelector, Uniqueness};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -59,6 +59,16 @@ fn is_default_route(nets: &[IpNet], v4: bool) -> bool {
     nets.iter().filter(of_family).map(share).sum::<f64>() >= 0.125
 }
 
+/// Whether the template wants its identities to be one device each, and this one may have another
+/// than those that the directory named.
+fn wants_whole_identity(sa: &IkeSa, same: &[Located]) -> bool {
+    match sa.template().upkeep.uniqueness {
+        Uniqueness::Replace => same.is_empty(),
+        Uniqueness::Keep => true,
+        Uniqueness::Device | Uniqueness::Never => false,
+    }
+}
+
 impl Shard {
     /// A peer has authenticated: the directory is asked for its device.
     pub(crate) fn place(&mut self, now: Instant, mut sa: Box<IkeSa>, request: AuthRequest) {
@@ -94,7 +104,7 @@ impl Shard {
     /// The directory has not answered: what waited for it goes on without.
     pub(crate) fn directory_silent(&mut self, now: Instant, asker: Asker) {
         match asker {
-            Asker::Place(sa, _) => {
+            Asker::Place(sa, _) | Asker::PlaceUnique(sa, _) => {
                 self.placing.remove(&sa.local_spi());
                 self.counters.failures.count(HandshakeFailure::Internal);
             }
@@ -157,8 +167,17 @@ impl Shard {
         same: &[Located],
         others: &[Located],
     ) {
+        let taken = others.iter().any(|o| o.alive && o.overlaps);
+        if !taken && wants_whole_identity(&sa, same) {
+            return self.locate_identity(now, sa, request);
+        }
         self.placing.remove(&sa.local_spi());
-        match judge(sa.path().remote, same, others) {
+        let place = judge(sa.path().remote, same, others);
+        self.go_to(now, sa, request, place);
+    }
+
+    fn go_to(&mut self, now: Instant, sa: Box<IkeSa>, request: AuthRequest, place: Place<'_>) {
+        match place {
             Place::Taken(holder) => self.refuse_overlap(now, *sa, request, holder),
             Place::Known(device) if device.shard != self.id => {
                 self.forwards.insert(sa.local_spi(), device.shard);
@@ -183,6 +202,41 @@ impl Shard {
                 self.grant(now, key, sa, request);
             }
         }
+    }
+
+    fn locate_identity(&mut self, now: Instant, sa: Box<IkeSa>, request: AuthRequest) {
+        let everything = ["0.0.0.0/0", "::/0"];
+        let selectors = everything
+            .iter()
+            .filter_map(|net| TrafficSelector::parse(net))
+            .collect();
+        let question = DirectoryRequest::Locate {
+            tenant: sa.template().tenant,
+            identity: request.identity.canonical(),
+            endpoint: sa.path().remote,
+            selectors,
+        };
+        let asker = Asker::PlaceUnique(sa, request);
+        self.ask(now, asker, Question::Directory(question));
+    }
+
+    /// What an identity that is to be one device has already.
+    pub(crate) fn identity_located(
+        &mut self,
+        now: Instant,
+        sa: Box<IkeSa>,
+        request: AuthRequest,
+        same: &[Located],
+    ) {
+        self.placing.remove(&sa.local_spi());
+        let keeps = sa.template().upkeep.uniqueness == Uniqueness::Keep;
+        let endpoint = sa.path().remote;
+        let elsewhere = |d: &&Located| d.alive && d.endpoint != endpoint;
+        if let Some(holder) = same.iter().find(elsewhere).filter(|_| keeps) {
+            return self.refuse_overlap(now, *sa, request, holder);
+        }
+        let place = same.iter().find(|d| d.alive).or_else(|| same.first());
+        self.go_to(now, sa, request, place.map_or(Place::New, Place::Known));
     }
 
     pub(crate) fn adopt(&mut self, now: Instant, adoption: Adoption) {

@@ -4,7 +4,7 @@
 mod net;
 
 use hawser_flight::{Event, RevivalOutcome};
-use hawser_policy::{DpdMode, DpdSettings, Revive, Upkeep};
+use hawser_policy::{DpdMode, DpdSettings, Revive, Uniqueness, Upkeep};
 use hawser_shard::io::{Command, RekeyWhat};
 use hawser_shard::view::PeerStatus;
 use net::*;
@@ -416,4 +416,114 @@ fn a_pair_that_ends_alone_is_made_again() {
     world.nodes[hq].mute_ike = false;
     world.run(30 * SECOND);
     is_whole(&mut world, hq, node);
+}
+
+fn unique(uniqueness: Uniqueness) -> (World, usize, usize, usize) {
+    let upkeep = Upkeep {
+        uniqueness,
+        revive: Revive::Off,
+        ..Upkeep::default()
+    };
+    let spec = Spec { upkeep, ..case() };
+    let mut world = World::new(20);
+    let hq = world.add(hq(&spec), 2, None);
+    let first = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+    world.run(SECOND);
+    let other = Spec {
+        lan: "172.16.2.0/24",
+        ..Spec::default()
+    };
+    let second = world.add(branch(&other), 1, Some(nat(2)));
+    world.run(SECOND);
+    (world, hq, first, second)
+}
+
+const SECOND_LAN: [u8; 4] = [172, 16, 2, 5];
+
+#[test]
+fn an_identity_may_be_one_device() {
+    // As many as there are.
+    let (mut world, hq, first, second) = unique(Uniqueness::Device);
+    assert_eq!(world.ping(first, hq, BRANCH, LAN, 3, MS), (3, 3));
+    assert_eq!(world.ping(second, hq, SECOND_LAN, LAN, 3, MS), (3, 3));
+    assert_eq!(world.show(hq).len(), 2);
+    // The later one replaces the earlier.
+    let (mut world, hq, first, second) = unique(Uniqueness::Replace);
+    world.nodes[first].frozen = true;
+    assert_eq!(world.ping(second, hq, SECOND_LAN, LAN, 3, MS), (3, 3));
+    world.run(120 * SECOND);
+    assert_eq!(world.show(hq).len(), 1);
+    let owners: usize = world.nodes[hq].routes.values().map(Vec::len).sum();
+    assert_eq!(owners, 1);
+    // The earlier one is kept.
+    let (mut world, hq, first, second) = unique(Uniqueness::Keep);
+    assert_eq!(world.ping(first, hq, BRANCH, LAN, 3, MS), (3, 3));
+    assert_eq!(world.ping(second, hq, SECOND_LAN, LAN, 3, MS).0, 0);
+}
+
+#[test]
+fn equal_pairs_are_merged() {
+    let (mut world, hq, node) = world(21);
+    let lan = "172.16.1.0/24";
+    // The branch asks for the same pair twice, by two settings of its own.
+    let twice = {
+        let mut policy = branch(&Spec::default());
+        let mut template = (*policy.templates[0]).clone();
+        template.name = "twice".into();
+        template.children.push(hawser_policy::ChildTemplate {
+            name: "again".into(),
+            ..template.children[0].clone()
+        });
+        policy.templates = vec![Arc::new(template)];
+        policy
+    };
+    reset(&mut world, node);
+    world.nodes[node].frozen = true;
+    world.nodes[node].nat.as_mut().unwrap().port = 30_000;
+    let again = world.add(twice, 1, Some(nat(1)));
+    world.run(2 * SECOND);
+    let pairs = |world: &mut World| {
+        let peers = world.show(hq);
+        let children = peers
+            .iter()
+            .flat_map(|p| &p.ike_sas)
+            .flat_map(|sa| &sa.children);
+        children.filter(|c| c.remote == [lan]).count()
+    };
+    assert_eq!(pairs(&mut world), 2);
+    world.run(20 * SECOND);
+    assert!(count(&world, hq, |e| matches!(e, Event::Repaired { .. })) > 0);
+    let got = world.ping(again, hq, BRANCH, LAN, 5, MS);
+    assert_eq!(got, (5, 5));
+}
+
+/// Branches that all have one name come back in one moment: nobody is probed for them.
+#[test]
+fn a_crowd_of_one_name_comes_back_without_a_probe() {
+    let mut world = World::new(22);
+    let hq = world.add(hq(&case()), 3, None);
+    let add = |world: &mut World, n: u8| {
+        let lan = format!("172.16.{n}.0/24");
+        let spec = Spec {
+            lan: &lan,
+            ..Spec::default()
+        };
+        world.add(branch(&spec), 1, Some(nat(n)))
+    };
+    let old: Vec<usize> = (1..=100).map(|n| add(&mut world, n)).collect();
+    world.run(SECOND);
+    world.nodes[hq].events.clear();
+    for node in old {
+        world.nodes[node].frozen = true;
+        world.nodes[node].nat.as_mut().unwrap().port = 30_000;
+    }
+    let new: Vec<usize> = (1..=100).map(|n| add(&mut world, n)).collect();
+    world.run(2 * SECOND);
+    let probed = |e: &Event| matches!(e, Event::ProbeSent { .. });
+    assert!(count(&world, hq, probed) == 0);
+    for (n, node) in (1..=100).zip(new) {
+        let got = world.ping(node, hq, [172, 16, n, 5], LAN, 2, MS);
+        assert_eq!(got, (2, 2), "branch {n}");
+    }
+    assert_eq!(world.show(hq).len(), 100);
 }
