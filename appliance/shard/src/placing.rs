@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// What the directory's answer means for a peer that has authenticated.
+#[derive(Clone, Copy)]
 enum Place<'a> {
     /// It is this device.
     Known(&'a Located),
