@@ -369,19 +369,23 @@ impl Shard {
         let (sa, pairs) = self.lost_sa(key, revival.spi)?;
         let secret = peer.secret.clone()?;
         let base = &peer.template;
-        let children = pairs.into_iter().filter_map(|pair| {
-            let settings = sa.template().children.get(pair.child)?;
-            Some(ChildTemplate {
-                local: pair.local.clone(),
-                remote: pair.remote.clone(),
-                ..settings.clone()
-            })
-        });
+        let mut children: Vec<ChildTemplate> = Vec::new();
+        for pair in pairs {
+            // A pair that was being rekeyed is there twice.
+            let same = |c: &ChildTemplate| c.local == pair.local && c.remote == pair.remote;
+            if !children.iter().any(same) {
+                children.push(ChildTemplate {
+                    local: pair.local.clone(),
+                    remote: pair.remote.clone(),
+                    ..sa.template().children.get(pair.child)?.clone()
+                });
+            }
+        }
         let mut ike_proposals = vec![sa.suite().as_proposal()];
         ike_proposals.extend(base.ike_proposals.iter().cloned());
         Some(Arc::new(PeerTemplate {
             ike_proposals,
-            children: children.collect(),
+            children,
             retransmission: RETRANSMISSION,
             initiate: Some(Initiate {
                 remote: revival.path.remote,

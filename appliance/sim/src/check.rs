@@ -25,22 +25,31 @@ impl World {
         if !branch.is_honest() || self.now - self.ledger[at].answered < FRESH {
             return;
         }
-        let counts = branch.counts();
+        let (counts, alone) = (branch.counts(), branch.alone_since());
         if self.is_held_by_another(at) {
             return;
         }
-        match self.ledger[at].reached {
-            Some(reached) if self.now < reached + PATIENCE => {
-                self.queue.push(reached + PATIENCE, Happening::Judge(at));
-            }
-            Some(reached) => {
-                let ago = (self.now - reached).as_secs_f64();
-                self.fail(format!(
-                    "branch {at} is not usable {ago:.0} s after it was heard again; it has {counts:?} SAs and pairs"
-                ));
-            }
-            None => self.judge_silent(at, counts),
+        let Some(reached) = self.ledger[at].reached else {
+            return self.judge_silent(at, counts);
+        };
+        // It may give up by itself, long after everything has healed.
+        let last = alone.map_or(reached, |since| since.max(reached));
+        if self.now < last + PATIENCE {
+            return self.queue.push(last + PATIENCE, Happening::Judge(at));
         }
+        if alone.is_some_and(|since| self.ledger[at].sent <= since) && !self.is_mapped(at) {
+            return self.judge_silent(at, counts);
+        }
+        let ago = (self.now - last).as_secs_f64();
+        self.fail(format!(
+            "branch {at} is not usable {ago:.0} s after it was heard again; it has {counts:?} SAs and pairs"
+        ));
+    }
+
+    /// Whether anything could reach a branch.
+    fn is_mapped(&mut self, at: usize) -> bool {
+        let nat = self.plan.seats[at].nat;
+        nat.is_none_or(|nat| self.nats[nat].keeps(self.now, at))
     }
 
     /// The right status of one that is silent.

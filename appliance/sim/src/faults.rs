@@ -38,7 +38,7 @@ impl World {
                 self.with_branch(usize::from(branch), |branch, _| branch.freeze(true));
             }
             What::Crash(branch) => {
-                self.with_branch(usize::from(branch), |branch, _| branch.crash());
+                self.with_branch(usize::from(branch), Branch::crash);
             }
             What::Stall => self.stalled_until = until,
             What::SlowWork(takes) => self.work_takes = takes,

@@ -11,6 +11,8 @@ pub struct Ledger {
     pub heard: Instant,
     /// When something of the branch first reached headquarters since everything healed.
     pub reached: Option<Instant>,
+    /// When the branch last sent anything.
+    pub sent: Instant,
     /// Questions of headquarters' host in calm, and those answered.
     pub calm: (u32, u32),
     healed: Instant,
@@ -29,6 +31,7 @@ impl Ledger {
             answered: now,
             heard: now,
             reached: None,
+            sent: now,
             calm: (0, 0),
             healed: now,
             asked: None,

@@ -119,6 +119,12 @@ impl Nat {
         allowed.then_some(mapping.inside)
     }
 
+    /// Whether a branch can be reached through any mapping.
+    pub fn keeps(&mut self, now: Instant, branch: usize) -> bool {
+        self.expire(now);
+        self.mappings.iter().any(|m| m.inside.0 == branch)
+    }
+
     /// It forgets its mappings of a branch, or all: what is sent next gets other ports.
     pub fn forget(&mut self, branch: Option<usize>) {
         self.mappings

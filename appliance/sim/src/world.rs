@@ -368,6 +368,7 @@ impl World {
     fn branch_sends(&mut self, at: usize, port: u16, to: SocketAddr, bytes: Vec<u8>) {
         self.check_secrecy(&bytes);
         self.trace.datagram(self.now, Some(at), &bytes);
+        self.ledger[at].sent = self.now;
         let seat = &self.plan.seats[at];
         let from = match seat.nat {
             Some(nat) => self.nats[nat].outbound(self.now, &mut self.rngs[at], (at, port), to),

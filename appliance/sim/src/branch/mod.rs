@@ -91,6 +91,7 @@ pub struct Branch {
     pairs: Pairs,
     power: Power,
     retry_at: Option<Instant>,
+    alone_since: Instant,
     out: Vec<Doing>,
 }
 
@@ -131,6 +132,7 @@ impl Branch {
             pairs: Pairs::default(),
             power: Power::On,
             retry_at: Some(start),
+            alone_since: start,
             out: Vec::new(),
             plan,
         }
@@ -154,9 +156,9 @@ impl Branch {
         self.power
     }
 
-    /// Whether it has an IKE SA, by its own knowledge.
-    pub fn has_ike_sa(&self) -> bool {
-        !self.sas.is_empty()
+    /// Since when it has no IKE SA, if it has none.
+    pub fn alone_since(&self) -> Option<Instant> {
+        self.sas.is_empty().then_some(self.alone_since)
     }
 
     /// Its IKE SAs and live pairs, by its own knowledge.
@@ -286,7 +288,8 @@ impl Branch {
     }
 
     /// It forgets everything, without a word.
-    pub fn crash(&mut self) {
+    pub fn crash(&mut self, now: Instant) {
+        self.alone_since = now;
         self.power = Power::Off;
         self.handshake = None;
         self.half_open.clear();

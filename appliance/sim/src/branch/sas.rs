@@ -287,6 +287,7 @@ impl Branch {
             return;
         };
         let held = self.sas.remove(at);
+        self.alone_since = now;
         self.log(format!("lost an IKE SA: {cause}"));
         if held.followed {
             return self.begin(now);
