@@ -51,6 +51,8 @@ pub(crate) enum Asker {
     Revive(DeviceId),
     /// A new device that has claimed its selectors: has another one done so at the same time?
     Twin(DeviceId),
+    /// A known device that lives again: has somebody else got what it holds meanwhile?
+    Returned(DeviceId),
 }
 
 /// What fails when a question is never answered.
@@ -127,6 +129,7 @@ impl Shard {
                 } => self.child_located(now, device, spi, &request, &same, &others),
                 Asker::PlaceUnique(sa, request) => self.identity_located(now, sa, request, &same),
                 Asker::Twin(device) => self.twins_located(now, device, &same, &others),
+                Asker::Returned(device) => self.returned_located(now, device, &others),
                 Asker::Resurrect {
                     device,
                     spi,
@@ -163,6 +166,7 @@ impl Shard {
             | Asker::PlaceUnique(..)
             | Asker::Child { .. }
             | Asker::Twin(_)
+            | Asker::Returned(_)
             | Asker::Resurrect { .. }
             | Asker::Revive(_) => {}
         }

@@ -300,6 +300,7 @@ impl Shard {
         let alive = !held.is_empty();
         let told = Some((peer.path.remote, alive));
         let first = peer.selectors.is_empty();
+        let returned = alive && peer.claimed.is_some_and(|(_, lived)| !lived);
         if peer.claimed == told && (!alive || held == peer.selectors) || first && !alive {
             return;
         }
@@ -311,6 +312,8 @@ impl Shard {
         self.tell_claim(key, alive);
         if first {
             self.look_for_twin(now, device, key);
+        } else if returned {
+            self.look_for_holder(now, device, key);
         }
     }
 

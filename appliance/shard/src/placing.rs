@@ -430,7 +430,20 @@ impl Shard {
     pub(crate) fn look_for_twin(&mut self, now: Instant, device: DeviceId, key: usize) {
         let answered =
             |p: &&crate::peer::Peer| p.ike_sas.iter().any(|s| s.role() == Role::Responder);
-        let Some(peer) = self.peers.get(key).filter(answered) else {
+        if self.peers.get(key).is_some_and(|p| answered(&p)) {
+            self.look_around(now, key, Asker::Twin(device));
+        }
+    }
+
+    /// While the handshake that brings a device back was under way, what it held was free for
+    /// others: so one that returns looks again.
+    pub(crate) fn look_for_holder(&mut self, now: Instant, device: DeviceId, key: usize) {
+        self.look_around(now, key, Asker::Returned(device));
+    }
+
+    /// Asks who else is where the device is, or holds what it holds.
+    fn look_around(&mut self, now: Instant, key: usize, asker: Asker) {
+        let Some(peer) = self.peers.get(key) else {
             return;
         };
         let question = DirectoryRequest::Locate {
@@ -439,7 +452,18 @@ impl Shard {
             endpoint: peer.path.remote,
             selectors: peer.selectors.clone(),
         };
-        self.ask(now, Asker::Twin(device), Question::Directory(question));
+        self.ask(now, asker, Question::Directory(question));
+    }
+
+    /// Who has returned yields to another identity that lives with its selectors.
+    pub(crate) fn returned_located(&mut self, now: Instant, device: DeviceId, others: &[Located]) {
+        let living = |d: &&Located| d.alive && d.overlaps && d.device != device;
+        let key = self.devices.get(&device).copied();
+        if let (Some(key), Some(holder)) = (key, others.iter().find(living)) {
+            let selectors = self.peers.get(key).map(|p| p.selectors.clone());
+            self.conflict(now, key, &selectors.unwrap_or_default(), holder);
+            self.yield_device(now, device);
+        }
     }
 
     /// Of two the one with the lower number stays, whoever finds out.
@@ -465,11 +489,10 @@ impl Shard {
             return;
         };
         if let Some(peer) = self.peers.get_mut(key) {
-            for sa in peer
-                .ike_sas
-                .iter_mut()
-                .filter(|sa| sa.role() == Role::Responder)
-            {
+            // Those that we are configured to begin are not ours to give up.
+            let configured = peer.template.initiate.is_some();
+            let gives_up = |sa: &&mut IkeSa| !configured || sa.role() == Role::Responder;
+            for sa in peer.ike_sas.iter_mut().filter(gives_up) {
                 sa.delete(&mut crate::env!(self, now), CloseCause::Superseded);
             }
         }

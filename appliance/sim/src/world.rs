@@ -461,7 +461,7 @@ impl World {
             return;
         }
         if let Some(at) = branch
-            && bytes.len() > 1
+            && self.says_something(at, &bytes)
         {
             let now = self.now;
             self.ledger[at].reached.get_or_insert(now);
@@ -473,6 +473,15 @@ impl World {
         };
         self.gateway.datagram(self.now, path, bytes);
         self.after_gateway();
+    }
+
+    /// Whether headquarters can make something of a datagram: it begins a handshake, or belongs to
+    /// an IKE SA of the branch. An IKE_AUTH whose half-open SA has timed out does not, and for
+    /// minutes the branch may send nothing else.
+    fn says_something(&self, at: usize, bytes: &[u8]) -> bool {
+        let begins = bytes.get(8..16) == Some(&[0; 8]);
+        let lives = |b: &Branch| b.alone_since().is_none();
+        bytes.len() > 1 && (begins || self.branches[at].as_ref().is_some_and(lives))
     }
 
     fn gateway_sends(&mut self, path: &Path, bytes: Vec<u8>) {

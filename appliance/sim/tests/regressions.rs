@@ -15,3 +15,11 @@ fn a_pair_that_was_being_rekeyed_is_revived_once() {
     is_clean(4, 10, 1.0);
     is_clean(15, 10, 1.0);
 }
+
+/// While a device was being revived another identity came for its network and got it; then the
+/// revival succeeded, and both had it.
+#[test]
+fn a_revived_device_yields_to_who_came_meanwhile() {
+    is_clean(81, 10, 1.0);
+    is_clean(187, 10, 1.0);
+}
