@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use serde::{Deserialize, Serialize};
+
 use crate::batch::Octets;
 use crate::fault::{Decided, Failure, PluginFault};
 use crate::generation::Reused;
@@ -30,7 +32,8 @@ const SOONEST_MS: u64 = 10;
 const PROBE_MS: (u64, u64) = (100, 3_600_000);
 
 /// Why a plugin is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Trigger {
     /// The device has a new IKE SA.
     Established,
@@ -47,7 +50,8 @@ pub enum Trigger {
 }
 
 /// How a template wants dead peer detection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// No probes.
     Off,
@@ -58,7 +62,8 @@ pub enum Mode {
 }
 
 /// What the device's template says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TemplateSettings {
     /// When it is probed.
     pub mode: Mode,
@@ -71,7 +76,8 @@ pub struct TemplateSettings {
 }
 
 /// What is known of a device. Times are milliseconds on a monotonic clock that starts at 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// Number of the device in this run of the gateway.
     pub device: u64,
@@ -113,6 +119,7 @@ pub struct Evidence {
     pub template_settings: TemplateSettings,
     /// What the last decision for this device left; empty: nothing. What is longer than [`MEMO`]
     /// octets is left out.
+    #[serde(default)]
     pub memo: Vec<u8>,
 }
 

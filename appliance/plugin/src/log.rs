@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::batch::Texts;
 use crate::fault::{Decided, Failure, Origin, PluginFault};
 use crate::generation::Reused;
@@ -12,7 +14,8 @@ use crate::wire::{self, Span, Wired};
 use crate::world::Log;
 
 /// A value of an event's field.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Value {
     /// Text.
     Text(String),
@@ -27,7 +30,8 @@ pub enum Value {
 }
 
 /// An event to format.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Event {
     /// Nanoseconds since 1970-01-01 UTC.
     pub time_unix_ns: u64,
@@ -56,7 +60,8 @@ pub struct Event {
 }
 
 /// How grave an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// For those who look for something.
     Debug,

@@ -2,10 +2,11 @@
 
 mod chaos;
 mod packages;
+mod plugins;
 mod step;
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
@@ -14,6 +15,8 @@ use crate::step::{cargo, step};
 
 const USAGE: &str = "usage: cargo xtask test [ARGUMENTS OF THE TEST RUNNER]
        cargo xtask packages
+       cargo xtask plugins
+       cargo xtask templates
        cargo xtask chaos [--seeds N|A-B] [--identity shared|distinct] [--minutes M] [--at-once N]
 
 test      installs what the rig needs (as root, on Debian), then checks the format, runs clippy, rustdoc and every test
@@ -25,6 +28,10 @@ fn main() -> ExitCode {
     let outcome = match arguments.split_first() {
         Some((verb, rest)) if verb == "test" => test(rest),
         Some((verb, [])) if verb == "packages" => packages::install(),
+        Some((verb, [])) if verb == "plugins" => root().and_then(|root| plugins::check(&root)),
+        Some((verb, [])) if verb == "templates" => {
+            root().and_then(|root| plugins::templates(&root))
+        }
         Some((verb, rest)) if verb == "chaos" => chaos::run(rest),
         _ => {
             eprintln!("{USAGE}");
@@ -42,8 +49,7 @@ fn main() -> ExitCode {
 
 /// Everything that CI checks, the quickest first; the house rules are tests of this package.
 fn test(arguments: &[String]) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    env::set_current_dir(&root).with_context(|| format!("entering {}", root.display()))?;
+    let root = root()?;
     packages::install()?;
     step("format", cargo().args(["fmt", "--all", "--check"]))?;
     step(
@@ -63,7 +69,17 @@ fn test(arguments: &[String]) -> Result<()> {
         .args(["doc", "--workspace", "--no-deps"]);
     step("rustdoc", &mut rustdoc)?;
     step("doc tests", cargo().args(["test", "--workspace", "--doc"]))?;
-    step("tests", runner().args(arguments))
+    step("tests", runner().args(arguments))?;
+    plugins::check(&root)?;
+    plugins::templates(&root)
+}
+
+/// Enters the repository.
+fn root() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root.canonicalize().context("no repository around xtask")?;
+    env::set_current_dir(&root).with_context(|| format!("entering {}", root.display()))?;
+    Ok(root)
 }
 
 /// cargo-nextest where it is installed, else `cargo test`.

@@ -1,4 +1,4 @@
-//! What the rig needs from Debian.
+//! What the rig and the plugins need from Debian.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,9 +7,11 @@ use anyhow::Result;
 
 use crate::step::step;
 
-/// The foreign peers, what the rig builds its network of, and what checks metrics and dashboards.
+/// The foreign peers, what the rig builds its network of, what checks metrics and dashboards, and
+/// what compiles plugins to WebAssembly.
 const PACKAGES: &[&str] = &[
     "charon-systemd",
+    "clang-22",
     "conntrack",
     "ethtool",
     "iperf3",
@@ -17,14 +19,20 @@ const PACKAGES: &[&str] = &[
     "iputils-ping",
     "libcharon-extauth-plugins",
     "libcharon-extra-plugins",
+    "libclang-rt-22-dev-wasm32",
     "libstrongswan-extra-plugins",
     "libstrongswan-standard-plugins",
+    "lld-22",
     "nftables",
     "openiked",
     "procps",
     "prometheus",
+    "rust-web-llvm",
+    "rust-web-src",
+    "rustc-web",
     "strongswan-swanctl",
     "tcpdump",
+    "wasi-libc",
 ];
 
 /// Installs what is missing. Without root or apt it only says so: the rig's scenarios then are ignored.

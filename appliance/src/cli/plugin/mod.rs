@@ -1,15 +1,31 @@
 //! `hawser plugin`: one file a verb.
 
+mod bench;
+mod check;
 mod compile;
+mod dev;
 mod list;
 mod load;
+mod new;
 mod rollback;
+mod scenario;
 mod scope;
+mod templates;
+mod test;
 
 use super::Health;
 use clap::Subcommand;
 
 pub(super) use compile::Compile;
+
+/// Settings on the command line.
+fn object(text: &str) -> Result<serde_json::Value, String> {
+    match serde_json::from_str(text) {
+        Ok(value @ serde_json::Value::Object(_)) => Ok(value),
+        Ok(_) => Err("not a JSON object".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
 
 /// What decides in place of the built-in rules.
 #[derive(Debug, Subcommand)]
@@ -20,6 +36,14 @@ pub(super) enum Plugin {
     Load(load::Load),
     /// Let the generation before decide again.
     Rollback(rollback::Rollback),
+    /// Write a project of a plugin that builds and tests at once.
+    New(new::New),
+    /// Say of a component what a gateway would say.
+    Check(check::Check),
+    /// Play a scenario, or recorded evidence, against a plugin.
+    Test(test::Test),
+    /// Build, check and reload a project whenever its files change.
+    Dev(dev::Dev),
 }
 
 impl Plugin {
@@ -28,6 +52,10 @@ impl Plugin {
             Self::List(verb) => verb.perform(),
             Self::Load(verb) => verb.perform(),
             Self::Rollback(verb) => verb.perform(),
+            Self::New(verb) => verb.perform(),
+            Self::Check(verb) => verb.perform(),
+            Self::Test(verb) => verb.perform(),
+            Self::Dev(verb) => verb.perform(),
         }
     }
 }

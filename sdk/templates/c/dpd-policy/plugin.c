@@ -19,23 +19,20 @@ bool exports_hawser_plugin_plugin_init(dpd_policy_string_t *settings,
   return true;
 }
 
-static bool is(const dpd_policy_string_t *text, const char *word) {
-  return text->len == strlen(word) && memcmp(text->ptr, word, text->len) == 0;
-}
+/* Reasons of a question: hawser.wit, evidence, trigger. */
+enum { BEFORE_SEND = 2, UNANSWERED = 4 };
 
-static uint64_t later(uint64_t a, const dpd_policy_option_u64_t *b) {
-  return b->is_some && b->val > a ? b->val : a;
-}
+static uint64_t later(uint64_t a, uint64_t b) { return b > a ? b : a; }
 
 static void answer(exports_hawser_plugin_dpd_evidence_t *e,
                    exports_hawser_plugin_dpd_decision_t *decision) {
   struct device device = {
-      .before_send = is(&e->trigger, "before-send"),
-      .unanswered = is(&e->trigger, "unanswered"),
+      .before_send = e->trigger == BEFORE_SEND,
+      .unanswered = e->trigger == UNANSWERED,
       .now_ms = e->now_ms,
-      .heard_ms = later(later(e->established_ms, &e->ike_in_ms), &e->esp_in_ms),
+      .heard_ms = later(later(e->established_ms, e->ike_in_ms), e->esp_in_ms),
       .transmissions = e->transmissions,
-      .retries = e->template_settings.retries,
+      .retries = e->retries,
   };
   memset(decision, 0, sizeof *decision);
   switch (decide(&device)) {
@@ -44,7 +41,7 @@ static void answer(exports_hawser_plugin_dpd_evidence_t *e,
     break;
   case PROBE:
     decision->action.tag = EXPORTS_HAWSER_PLUGIN_DPD_ACTION_PROBE;
-    decision->action.val.probe = e->template_settings.retry_ms;
+    decision->action.val.probe = e->retry_ms;
     break;
   case GIVE_UP:
     decision->action.tag = EXPORTS_HAWSER_PLUGIN_DPD_ACTION_GIVE_UP;
@@ -53,7 +50,8 @@ static void answer(exports_hawser_plugin_dpd_evidence_t *e,
   }
 }
 
-void exports_hawser_plugin_dpd_decide(exports_hawser_plugin_dpd_list_evidence_t *evidence,
+void exports_hawser_plugin_dpd_decide(dpd_policy_list_u8_t *octets,
+                                      exports_hawser_plugin_dpd_list_evidence_t *evidence,
                                       exports_hawser_plugin_dpd_list_decision_t *ret) {
   ret->len = evidence->len;
   ret->ptr = malloc(evidence->len * sizeof *ret->ptr);
@@ -64,4 +62,6 @@ void exports_hawser_plugin_dpd_decide(exports_hawser_plugin_dpd_list_evidence_t 
     answer(&evidence->ptr[n], &ret->ptr[n]);
   }
   exports_hawser_plugin_dpd_list_evidence_free(evidence);
+  /* Identity, memo and more lie in it: evidence->ptr[n].identity says where. */
+  dpd_policy_list_u8_free(octets);
 }

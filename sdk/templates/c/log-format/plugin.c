@@ -19,21 +19,24 @@ bool exports_hawser_plugin_plugin_init(log_format_string_t *settings,
   return true;
 }
 
-static struct text of(const log_format_string_t *text) {
-  return (struct text){(const char *)text->ptr, text->len};
+static struct text part(const log_format_string_t *texts, exports_hawser_plugin_log_span_t span) {
+  return (struct text){(const char *)texts->ptr + span.at, span.length};
 }
 
-static struct text identity(const exports_hawser_plugin_log_event_t *event) {
-  return event->identity.is_some ? of(&event->identity.val) : (struct text){"-", 1};
+static struct text identity(const log_format_string_t *texts,
+                            const exports_hawser_plugin_log_event_t *event) {
+  return event->identity.length > 0 ? part(texts, event->identity) : (struct text){"-", 1};
 }
 
-bool exports_hawser_plugin_log_format(exports_hawser_plugin_log_list_event_t *events,
+bool exports_hawser_plugin_log_format(log_format_string_t *texts,
+                                      exports_hawser_plugin_log_list_field_t *fields,
+                                      exports_hawser_plugin_log_list_event_t *events,
                                       log_format_list_u8_t *ret, log_format_string_t *err) {
   (void)err;
   size_t room = 0;
   for (size_t n = 0; n < events->len; n++) {
     exports_hawser_plugin_log_event_t *event = &events->ptr[n];
-    room += line_room(of(&event->name), identity(event));
+    room += line_room(part(texts, event->name), identity(texts, event));
   }
   char *out = malloc(room);
   if (room > 0 && out == NULL) {
@@ -43,10 +46,12 @@ bool exports_hawser_plugin_log_format(exports_hawser_plugin_log_list_event_t *ev
   for (size_t n = 0; n < events->len; n++) {
     exports_hawser_plugin_log_event_t *event = &events->ptr[n];
     uint64_t unix_s = event->time_unix_ns / 1000000000;
-    used += line(out + used, unix_s, of(&event->name), identity(event));
+    used += line(out + used, unix_s, part(texts, event->name), identity(texts, event));
   }
   ret->ptr = (uint8_t *)out;
   ret->len = used;
   exports_hawser_plugin_log_list_event_free(events);
+  exports_hawser_plugin_log_list_field_free(fields);
+  log_format_string_free(texts);
   return true;
 }

@@ -25,9 +25,10 @@ export class Policy {
     this.quietMs = BigInt(settings['quiet-ms'] ?? 20000);
   }
 
-  // Times are BigInts, because they are 64 bits wide.
+  // Points in time are BigInts, because they are 64 bits wide.
   decide(evidence) {
-    const { retryMs, retries } = evidence.templateSettings;
+    const { retries } = evidence;
+    const retryMs = BigInt(evidence.retryMs);
     if (evidence.trigger === 'unanswered') {
       if (evidence.transmissions > retries) {
         return { tag: 'give-up', val: 'no probe was answered' };
@@ -35,7 +36,7 @@ export class Policy {
       return { tag: 'probe', val: retryMs };
     }
     if (evidence.trigger === 'before-send' && evidence.transmissions === 0) {
-      const signs = [evidence.establishedMs, evidence.ikeInMs ?? 0n, evidence.espInMs ?? 0n];
+      const signs = [evidence.establishedMs, evidence.ikeInMs, evidence.espInMs];
       const heard = signs.reduce((a, b) => (a > b ? a : b));
       if (evidence.nowMs - heard > this.quietMs) {
         return { tag: 'probe', val: retryMs };

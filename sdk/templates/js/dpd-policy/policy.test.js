@@ -6,8 +6,11 @@ const evidence = (more) => ({
   trigger: 'before-send',
   nowMs: 30001n,
   establishedMs: 0n,
+  ikeInMs: 0n,
+  espInMs: 0n,
   transmissions: 0,
-  templateSettings: { retryMs: 5000n, retries: 5 },
+  retryMs: 5000,
+  retries: 5,
   ...more,
 });
 

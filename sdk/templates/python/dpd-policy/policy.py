@@ -27,13 +27,12 @@ class Policy:
 
     def decide(self, evidence):
         """("wait",), ("wait-until", ms), ("probe", ms) or ("give-up", reason)."""
-        template = evidence.template_settings
         if evidence.trigger == "unanswered":
-            if evidence.transmissions > template.retries:
+            if evidence.transmissions > evidence.retries:
                 return ("give-up", "no probe was answered")
-            return ("probe", template.retry_ms)
+            return ("probe", evidence.retry_ms)
         if evidence.trigger == "before-send" and evidence.transmissions == 0:
-            heard = max(evidence.established_ms, evidence.ike_in_ms or 0, evidence.esp_in_ms or 0)
+            heard = max(evidence.established_ms, evidence.ike_in_ms, evidence.esp_in_ms)
             if evidence.now_ms - heard > self.quiet_ms:
-                return ("probe", template.retry_ms)
+                return ("probe", evidence.retry_ms)
         return ("wait",)

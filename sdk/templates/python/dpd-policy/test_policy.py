@@ -4,15 +4,16 @@ from types import SimpleNamespace
 from policy import Policy
 
 
-def evidence(trigger, now_ms, transmissions=0, esp_in_ms=None):
+def evidence(trigger, now_ms, transmissions=0, esp_in_ms=0):
     return SimpleNamespace(
         trigger=trigger,
         now_ms=now_ms,
         established_ms=0,
-        ike_in_ms=None,
+        ike_in_ms=0,
         esp_in_ms=esp_in_ms,
         transmissions=transmissions,
-        template_settings=SimpleNamespace(retry_ms=5000, retries=5),
+        retry_ms=5000,
+        retries=5,
     )
 
 

@@ -32,9 +32,9 @@ impl Plugin for Policy {
 }
 
 impl DpdPolicy for Policy {
-    fn decide(&mut self, evidence: &Evidence) -> Decision {
+    fn decide(&mut self, evidence: &Evidence<'_>) -> Decision {
         let template = &evidence.template_settings;
-        match evidence.trigger() {
+        match evidence.trigger {
             Trigger::BeforeSend if evidence.is_probing() => Decision::wait(),
             Trigger::BeforeSend if evidence.quiet_ms() > self.settings.quiet_ms => {
                 Decision::probe(template.retry_ms)

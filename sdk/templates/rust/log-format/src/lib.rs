@@ -27,8 +27,8 @@ impl Plugin for Format {
 }
 
 impl LogFormat for Format {
-    fn format(&mut self, event: &Event, lines: &mut Vec<u8>) -> Result<(), String> {
-        let identity = event.identity.as_deref().unwrap_or("-");
+    fn format(&mut self, event: &Event<'_>, lines: &mut Vec<u8>) -> Result<(), String> {
+        let identity = event.identity.unwrap_or("-");
         let (prefix, seconds) = (&self.settings.prefix, event.time_unix_ns / 1_000_000_000);
         writeln!(lines, "{prefix}{seconds} {} {identity}", event.name).map_err(|e| e.to_string())
     }

@@ -29,7 +29,7 @@ impl Plugin for Policy {
 }
 
 impl PeerAuthorization for Policy {
-    fn authorize(&mut self, request: &Request) -> Verdict {
+    fn authorize(&mut self, request: &Request<'_>) -> Verdict {
         if request.identity.ends_with(&self.settings.suffix) {
             return Verdict::allow();
         }
