@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{HANDSHAKE, Scenario, connect, expect_one_each, expect_pings, inner, scenario};
+use super::{
+    HANDSHAKE, Scenario, connect, expect_one_each, expect_pings, inner, scenario, start_branch,
+};
 use crate::command::eventually;
 use crate::headquarters::Headquarters;
 use crate::ping::{Echo, Ping};
@@ -32,6 +34,7 @@ const SETTLE: Duration = Duration::from_secs(20);
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         scenario("renewal::the-case", the_case).hawser_only(),
+        scenario("renewal::what-the-case-ends-with", deleted_and_passive).hawser_only(),
         scenario("renewal::break-before-make", break_before_make).hawser_only(),
     ]
 }
@@ -66,6 +69,26 @@ fn the_case(rig: &Rig) -> Result<()> {
     })?;
     thread::sleep(2 * BACK);
     expect_short_silence(ping)
+}
+
+/// The case's end for sure: the headquarters has rekeyed the IKE SA, the branch deletes the new one and stays down, as it
+/// is set up by default. The headquarters brings it back, through the NAT.
+fn deleted_and_passive(rig: &Rig) -> Result<()> {
+    let headquarters = Headquarters::start_case(rig)?;
+    let branch = rig.branch(1)?;
+    let strongswan = start_branch(rig, &Site::default(), &branch)?;
+    strongswan.initiate(HANDSHAKE)?;
+    let ping = Ping::start(&rig.hq, HQ_LAN, &branch.lan, EVERY, rig.path())?;
+    let spis = strongswan.spis()?;
+    let rekey = ["rekey", "test", "--ike"];
+    headquarters.hawser()?.json(&rekey).map(drop)?;
+    eventually("the IKE SA is rekeyed", SETTLE, || {
+        Ok(strongswan.spis()? != spis)
+    })?;
+    strongswan.swanctl(&format!("--terminate --ike {TO_HQ}"))?;
+    thread::sleep(3 * BACK);
+    expect_short_silence(ping)?;
+    expect_pings(rig, &Site::default(), &branch)
 }
 
 /// No longer without an answer than the tunnel may be down.
