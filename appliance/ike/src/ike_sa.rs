@@ -414,6 +414,15 @@ impl IkeSa {
         }
     }
 
+    /// Local SPI of the SA that this one has replaced by rekeying. The loser of a collision has
+    /// replaced nothing.
+    pub fn replaces(&self) -> Option<u64> {
+        match self.lineage {
+            Lineage::Rekey(old) if self.state == SaState::Established => Some(old),
+            _ => None,
+        }
+    }
+
     /// The peer has sent something new on the SA that replaced this one: it has that, and was to
     /// delete this one.
     pub fn successor_seen(&mut self, now: Instant) {

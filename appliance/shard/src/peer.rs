@@ -14,7 +14,7 @@ use crate::suspect::Flow;
 use crate::timers::TimerKey;
 use crate::view::PeerStatus;
 use hawser_esp::Sad;
-use hawser_flight::{CloseCause, Event, Lineage, Path, PeerLabel};
+use hawser_flight::{CloseCause, Event, Path, PeerLabel};
 use hawser_ike::IkeSa;
 use hawser_ike::child_sa::ChildSa;
 use hawser_ike::ike_sa::SaState;
@@ -121,7 +121,7 @@ impl Peer {
 
     /// Something new came on an IKE SA: what it replaced by rekeying need not wait much longer.
     pub(crate) fn successor_seen(&mut self, now: Instant, spi: u64) {
-        if let Some(Lineage::Rekey(old)) = self.find_ike_sa(spi).map(IkeSa::lineage)
+        if let Some(old) = self.find_ike_sa(spi).and_then(IkeSa::replaces)
             && let Some(old) = self.ike_sa(old)
         {
             old.successor_seen(now);

@@ -2,7 +2,11 @@
 
 use crate::pair::*;
 use hawser_flight::CloseCause;
+use hawser_ike::IkeSa;
+use hawser_ike::ike_sa::SaState;
 use hawser_ike::registry::ExchangeType::{CreateChildSa, Informational};
+use hawser_ike::window::Schedule;
+use std::time::Duration;
 
 /// test_collision_ike_rekey of the Child SA's rekey: TEMPORARY_FAILURE for both, then each gets its
 /// way.
@@ -130,6 +134,63 @@ fn everything_in_any_order() {
             let at = usize::try_from(dice >> 33).unwrap() % pair.wire.len();
             let held = pair.wire.remove(at).unwrap();
             if (dice >> 20) % 8 != 0 {
+                pair.arrive(held);
+            }
+        }
+        pair.end(slow).slow = false;
+        pair.do_key_work(slow, true);
+        pair.ends_well();
+    }
+}
+
+/// One of the things that may happen, at either side, whatever else is under way.
+fn something(pair: &mut Pair, dice: u64) {
+    let side = if dice & 1 == 0 { A } else { B };
+    let used = |sa: &&IkeSa| sa.state() == SaState::Established;
+    let Some(sa) = pair.end(side).sas.iter().find(used) else {
+        return;
+    };
+    let (spi, child) = (sa.local_spi(), sa.children().first().map(|c| c.spi_in));
+    let (interval, retries) = (Duration::from_secs(2), 30);
+    match (dice >> 1) % 4 {
+        0 => pair.on_sa(side, spi, IkeSa::rekey),
+        1 | 2 => pair.on_sa(side, spi, |sa, env| {
+            child.into_iter().for_each(|c| sa.rekey_child(env, c));
+        }),
+        _ => pair.on_sa(side, spi, |sa, env| {
+            sa.probe(env, Schedule::Fixed { interval, retries });
+        }),
+    }
+}
+
+/// Rekeys and probes of both sides again and again, messages in any order or lost, slow keys, and
+/// timers that fire meanwhile: one IKE SA and one Child SA are left.
+#[test]
+fn everything_while_time_passes() {
+    for seed in 2000..2300 {
+        let mut pair = Pair::new(seed);
+        let slow = if seed % 2 == 0 { A } else { B };
+        pair.end(slow).slow = seed % 3 == 0;
+        let mut dice = seed;
+        for _ in 0..150 {
+            dice = dice
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            if (dice >> 44) % 12 == 0 {
+                something(&mut pair, dice >> 50);
+            }
+            if (dice >> 40) % 4 == 0 {
+                pair.do_key_work(slow, false);
+            }
+            if (dice >> 36) % 6 == 0 {
+                pair.pass(Duration::from_millis((dice >> 30) % 1500));
+            }
+            if pair.wire.is_empty() {
+                continue;
+            }
+            let at = usize::try_from(dice >> 33).unwrap() % pair.wire.len();
+            let held = pair.wire.remove(at).unwrap();
+            if (dice >> 20) % 6 != 0 {
                 pair.arrive(held);
             }
         }

@@ -552,6 +552,11 @@ impl Pair {
         self.sleep(time, |pair| pair.wire.clear());
     }
 
+    /// Time passes, and what is under way stays there.
+    pub fn pass(&mut self, time: Duration) {
+        self.sleep(time, |_| {});
+    }
+
     fn sleep(&mut self, time: Duration, meanwhile: impl Fn(&mut Self)) {
         let end = self.now + time;
         let next = |pair: &Self| {
@@ -652,8 +657,8 @@ impl Pair {
             }
             Output::Authentic(_) => {
                 end.authentic += 1;
-                let lineage = end.sas.iter().find(|sa| sa.local_spi() == spi);
-                if let Some(Lineage::Rekey(old)) = lineage.map(IkeSa::lineage)
+                let heard = end.sas.iter().find(|sa| sa.local_spi() == spi);
+                if let Some(old) = heard.and_then(IkeSa::replaces)
                     && let Some(old) = end.sas.iter_mut().find(|sa| sa.local_spi() == old)
                 {
                     old.successor_seen(now);
