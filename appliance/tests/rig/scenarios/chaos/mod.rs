@@ -141,7 +141,7 @@ fn start_headquarters(rig: &Rig, plan: &Plan, identity: Identity) -> Result<Head
         return Headquarters::start_case(rig);
     }
     let mut site = Site {
-        template: "dpd = { mode = \"on-demand\", interval = \"20s\" }",
+        template: "dpd = { mode = \"on-demand\", interval = \"20s\" }\nrevive_weak_secret = true",
         branch_id: match identity {
             Identity::Distinct => "*.example".to_owned(),
             Identity::Shared => BRANCH_ID.to_owned(),
@@ -149,7 +149,7 @@ fn start_headquarters(rig: &Rig, plan: &Plan, identity: Identity) -> Result<Head
         ..Site::default()
     };
     if plan.hq_rekeys {
-        site.template = "dpd = { mode = \"on-demand\", interval = \"20s\" }\n\
+        site.template = "dpd = { mode = \"on-demand\", interval = \"20s\" }\nrevive_weak_secret = true\n\
                          ike_lifetime = \"120s\"\nike_rekey_margin = \"80s\"";
         site.child = "lifetime = \"120s\"\nrekey_margin = \"80s\"";
     }
