@@ -288,6 +288,15 @@ impl Shard {
         if peer.has_usable_ike_sa() {
             return;
         }
+        // What comes late for an older one is no news: the device has used a younger one since.
+        let born = peer.kept(spi).map(|k| k.sa.created());
+        let younger = |k: &Kept| {
+            let used = k.sa.last_inbound() > k.sa.created();
+            used && k.sa.state() == SaState::Parked && born.is_some_and(|at| k.sa.created() > at)
+        };
+        if peer.kept.iter().any(younger) {
+            return;
+        }
         let Some(kept) = peer.kept_mut(spi).filter(|k| !k.asking) else {
             return;
         };

@@ -4,6 +4,7 @@ use crate::Shard;
 use crate::peer::Peer;
 use hawser_flight::{CloseCause, Event, Repair};
 use hawser_ike::IkeSa;
+use hawser_ike::child_sa::ChildSa;
 use hawser_policy::{ChildTemplate, PeerTemplate, Revive};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,7 +60,8 @@ impl Shard {
         let Some(lost) = peer.lost.take_if(|lost| lost.at <= now) else {
             return;
         };
-        let childless = |sa: &&mut IkeSa| sa.children().is_empty();
+        // One that only waits for the answer to its DELETE is not there.
+        let childless = |sa: &&mut IkeSa| !sa.children().iter().any(ChildSa::is_in_use);
         let alone = peer.pairs.is_empty();
         let newest = peer.newest().filter(|_| alone);
         let sa = newest.and_then(|spi| Peer::ike_sa(peer, spi));
