@@ -4,6 +4,7 @@ mod case;
 mod chaos;
 mod collision;
 mod cookie;
+mod evidence;
 mod fragmentation;
 mod hostile;
 mod ipv6;
@@ -66,6 +67,7 @@ pub fn all() -> Vec<Scenario> {
         chaos::scenarios(),
         collision::scenarios(),
         cookie::scenarios(),
+        evidence::scenarios(),
         fragmentation::scenarios(),
         hostile::scenarios(),
         ipv6::scenarios(),

@@ -1,0 +1,106 @@
+//! Why a branch dropped, asked of the gateway afterwards.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use serde_json::Value;
+
+use super::{HANDSHAKE, Scenario, connect, expect_pings, scenario};
+use crate::command::eventually;
+use crate::hawser::Hawser;
+use crate::headquarters::Headquarters;
+use crate::ping;
+use crate::rig::{HQ_LAN, Rig};
+use crate::site::Site;
+
+/// What is kept is in the file after so long: drops that come together are written together.
+const WRITTEN: Duration = Duration::from_secs(8);
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        scenario("evidence::a-delete-of-the-branch", deleted).hawser_only(),
+        scenario("evidence::a-reset-of-ours", reset).hawser_only(),
+        scenario("evidence::a-branch-that-dies", dies).hawser_only(),
+    ]
+}
+
+fn hawser(headquarters: &Headquarters) -> Result<&Hawser> {
+    match headquarters {
+        Headquarters::Hawser(hawser) => Ok(hawser),
+        Headquarters::StrongSwan(_) => bail!("not Hawser"),
+    }
+}
+
+/// Waits for a verdict on the last drop of `peer`, and gives back what is explained.
+fn explained(hawser: &Hawser, peer: &str, verdict: &str) -> Result<Value> {
+    let mut told = Value::Null;
+    eventually("the drop is explained", Duration::from_secs(5), || {
+        told = hawser.json(&["explain", peer])?;
+        ensure!(told["finding"]["verdict"] == verdict, "{told:#}");
+        Ok(true)
+    })?;
+    ensure!(told["version"] == 1, "{told:#}");
+    ensure!(told["finding"]["confidence"] == "high", "{told:#}");
+    let lines = told["timeline"].as_array().map_or(0, Vec::len);
+    ensure!(
+        (3..=20).contains(&lines),
+        "{lines} lines are no screen: {told:#}"
+    );
+    Ok(told)
+}
+
+fn deleted(rig: &Rig) -> Result<()> {
+    let branch = rig.branch(1)?;
+    let site = Site {
+        template: "revive = \"off\"",
+        ..Site::default()
+    };
+    let (mut headquarters, strongswan) = connect(rig, &site, &branch)?;
+    strongswan.swanctl("--terminate --ike hq")?;
+    // By its inner network as well as by its name, down as it is.
+    explained(hawser(&headquarters)?, &branch.lan, "peer_deleted")?;
+    eventually("the drop is counted", WRITTEN, || {
+        let drops = hawser(&headquarters)?.json(&["drops", "--by", "reason"])?;
+        Ok(drops["counts"][0]["name"] == "peer_deleted")
+    })?;
+    // Another run knows of it, and of the peer.
+    let Headquarters::Hawser(running) = &mut headquarters else {
+        bail!("not Hawser")
+    };
+    running.stop()?;
+    let headquarters = Headquarters::start(rig, &site)?;
+    explained(hawser(&headquarters)?, "test", "peer_deleted")?;
+    Ok(())
+}
+
+fn reset(rig: &Rig) -> Result<()> {
+    let branch = rig.branch(1)?;
+    let site = Site::default();
+    let (headquarters, strongswan) = connect(rig, &site, &branch)?;
+    hawser(&headquarters)?.json(&["reset", "test"])?;
+    explained(hawser(&headquarters)?, "test", "admin")?;
+    // That it is back changes nothing of why it went.
+    strongswan.initiate(HANDSHAKE)?;
+    expect_pings(rig, &site, &branch)?;
+    explained(hawser(&headquarters)?, "test", "admin").map(drop)
+}
+
+fn dies(rig: &Rig) -> Result<()> {
+    let branch = rig.branch(1)?;
+    let site = Site {
+        template: "dpd = { mode = \"periodic\", interval = \"10s\", retry = \"2s\" }",
+        ..Site::default()
+    };
+    let (headquarters, mut strongswan) = connect(rig, &site, &branch)?;
+    ping::both_ways(
+        (&branch.ns, &branch.lan),
+        (&rig.hq, HQ_LAN),
+        Duration::from_secs(5),
+    )?;
+    strongswan.kill()?;
+    eventually("it is given up", Duration::from_secs(40), || {
+        let told = hawser(&headquarters)?.json(&["explain", "test"])?;
+        Ok(told["finding"]["verdict"] == "dpd_silent")
+    })?;
+    explained(hawser(&headquarters)?, "test", "dpd_silent").map(drop)
+}
