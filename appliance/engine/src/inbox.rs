@@ -26,8 +26,8 @@ pub(crate) struct Train<'a> {
     stride: usize,
 }
 
-impl Train<'_> {
-    pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = &mut [u8]> {
+impl<'a> Train<'a> {
+    pub(crate) fn datagrams(self) -> impl Iterator<Item = &'a mut [u8]> {
         // A datagram without payload is one, too, but nobody misses it.
         self.payload.chunks_mut(self.stride)
     }
@@ -107,7 +107,7 @@ mod tests {
         let mut got: Vec<Vec<u8>> = Vec::new();
         while got.len() < 3 {
             inbox.receive(outer, BATCH_SIZE);
-            for mut train in inbox.trains(outer.local) {
+            for train in inbox.trains(outer.local) {
                 assert_eq!((train.local, train.ecn), (to, 3));
                 got.extend(train.datagrams().map(|d| d.to_vec()));
             }

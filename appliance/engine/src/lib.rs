@@ -35,6 +35,7 @@ mod poller;
 mod raw;
 mod routes;
 mod runtime;
+mod sendmmsg;
 mod shard_thread;
 mod sockopt;
 mod steering;

@@ -19,6 +19,8 @@ pub struct EngineOptions {
     pub incidents: Option<std::path::PathBuf>,
     /// Do not pin the shards' threads to cores (several engines on one machine, tests).
     pub unpinned: bool,
+    /// One packet at a time: no super-packets from and to the TUNs, no GSO trains. For drivers that get them wrong, and to measure without.
+    pub no_offload: bool,
 }
 
 /// Where inner packets come from and go to.

@@ -24,7 +24,6 @@ use hawser_shard::io::{RouteChange, ShardId};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +51,7 @@ impl Engine {
     pub fn start(policy: Arc<Policy>, options: EngineOptions) -> Result<EngineHandle, StartError> {
         let shards = shard_count(&policy)?;
         let mut notes = Vec::new();
-        let (inner, routing) = open_inner(&policy, options.inner, shards)?;
+        let (inner, routing) = open_inner(&policy, options.inner, shards, !options.no_offload)?;
         let mark = routing.and_then(|r| usable_mark(r.mark, &mut notes));
         let (outer, bound) = bind_all(&policy, shards, mark, &mut notes)?;
         let policy = Arc::new(running_policy(Arc::unwrap_or_clone(policy), shards, &bound));
@@ -100,6 +99,7 @@ impl Engine {
                 config: shard_config(id, &policy),
                 outer,
                 inner,
+                gso: !options.no_offload,
             };
             // A thread that does not start ends the handle, and with it those that did.
             spawn_shard(own, shared.clone(), ends.clone(), !options.unpinned)?;
@@ -149,18 +149,19 @@ fn running_policy(mut policy: Policy, shards: u8, bound: &[Bound]) -> Policy {
 }
 
 /// The inner queues of each shard, by tenant.
-type Inner = Vec<Vec<Option<OwnedFd>>>;
+type Inner = Vec<Vec<Option<tun::Queue>>>;
 
 fn open_inner(
     policy: &Policy,
     devices: InnerDevices,
     shards: u8,
+    offload: bool,
 ) -> Result<(Inner, Option<Routing>), StartError> {
     let mut inner: Inner = (0..shards).map(|_| Vec::new()).collect();
     match devices {
         InnerDevices::Tun(routing) => {
             for tenant in &policy.tenants {
-                for (queue, shard) in tun::open_queues(tenant, shards)?
+                for (queue, shard) in tun::open_queues(tenant, shards, offload)?
                     .into_iter()
                     .zip(&mut inner)
                 {

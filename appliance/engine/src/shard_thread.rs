@@ -9,13 +9,16 @@ use crate::directory::Directory;
 use crate::events::EventBus;
 use crate::inbox::{Inbox, Train};
 use crate::incidents::Incidents;
-use crate::inner::{InnerQueues, Read};
+use crate::inner::{End, InnerQueues};
 use crate::mailbox::{Control, Mailbox, Packet, ReplySender};
 use crate::outbox::Outbox;
 use crate::poller::{Poller, Source};
 use crate::raw;
+use crate::tun::Queue;
 use crate::udp::{Kind, OuterSocket};
 use crate::workers::{Backlog, Queues};
+use arrayvec::ArrayVec;
+use hawser_esp::SealedBatch;
 use hawser_esp::packet::Ecn;
 use hawser_flight::{DropReason, Path};
 use hawser_policy::TenantId;
@@ -26,7 +29,6 @@ use hawser_shard::{Shard, ShardConfig};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -39,8 +41,10 @@ const HANDED_OVER: usize = 256;
 const BATCHES: usize = 4;
 /// Trains of strangers from a socket in a round.
 const STRANGERS: usize = 16;
-/// Packets from a TUN queue in a round.
-const INNER: usize = 64;
+/// Batches from a TUN queue in a round.
+const INNER: usize = 4;
+/// Datagrams on one path that are worked on together.
+const TOGETHER: usize = 64;
 /// Timeouts in a round.
 const TIMEOUTS: usize = 16;
 /// Commands that wait for their reply.
@@ -64,7 +68,9 @@ pub(crate) struct Shared {
 pub(crate) struct Own {
     pub(crate) config: ShardConfig,
     pub(crate) outer: Vec<OuterSocket>,
-    pub(crate) inner: Vec<Option<OwnedFd>>,
+    pub(crate) inner: Vec<Option<Queue>>,
+    /// Whether trains are sent as one.
+    pub(crate) gso: bool,
 }
 
 /// Runs the shard until it has finished or is stopped.
@@ -101,17 +107,20 @@ struct Wire {
 
 impl PacketSink for Wire {
     fn outer(&mut self, path: &Path, ecn: Ecn, packet: &[u8]) {
-        let taken = match path.encapsulated {
-            true => self.outbox.udp(path, ecn, packet),
-            false => self.outbox.raw(path, ecn, packet),
-        };
+        let taken = self.outbox.push(path, ecn, packet);
         self.counters.send_errors += u64::from(!taken);
     }
 
-    fn inner(&mut self, tenant: TenantId, packet: &[u8]) {
-        if !self.inner.write(tenant, packet) {
-            self.counters.drops.count(DropReason::TunFull);
+    fn outer_batch(&mut self, path: &Path, seal: &mut dyn FnMut(&mut SealedBatch)) {
+        let taken = self.outbox.push_batch(path, seal);
+        self.counters.send_errors += u64::from(!taken);
+        if self.outbox.is_full() {
+            self.outbox.flush(&mut self.counters);
         }
+    }
+
+    fn inner(&mut self, tenant: TenantId, packet: &[u8]) {
+        self.inner.write(tenant, packet, &mut self.counters);
     }
 
     fn hand_off(&mut self, to: ShardId, packet: HandOff<'_>) {
@@ -127,7 +136,7 @@ impl Loop {
         let id = own.config.id;
         let mut poller = Poller::new()?;
         poller.add(&shared.mailboxes[usize::from(id.0)], Source::Mailbox)?;
-        let (outbox, inner) = (Outbox::new(own.outer), InnerQueues::new(own.inner));
+        let (outbox, inner) = (Outbox::new(own.outer, own.gso), InnerQueues::new(own.inner));
         for (index, outer) in outbox.sockets() {
             poller.add(&outer.socket, Source::Outer(index))?;
         }
@@ -247,7 +256,7 @@ impl Loop {
                 match path.local.port() {
                     0 => self
                         .shard
-                        .native_esp(now, path, ecn, &mut payload, &mut self.wire),
+                        .native_esp(now, path, ecn, &mut [&mut payload], &mut self.wire),
                     _ => self
                         .shard
                         .handed_datagram(now, path, ecn, &mut payload, &mut self.wire),
@@ -274,25 +283,35 @@ impl Loop {
         let (local, kind) = (socket.local, socket.kind);
         let more = self.inbox.receive(socket, max);
         let now = Instant::now();
-        for mut train in self.inbox.trains(local) {
+        // Trains that follow each other on one path are worked on together.
+        let mut together = Together {
+            now,
+            kind,
+            from: None,
+            datagrams: ArrayVec::new(),
+        };
+        for train in self.inbox.trains(local) {
             let Some(path) = path_of(&train, kind) else {
                 self.wire.counters.unanswerable += 1;
                 continue;
             };
-            let ecn = Ecn::from_bits(train.ecn);
+            let from = Some((path, Ecn::from_bits(train.ecn)));
+            if together.from != from {
+                together.work_off(&mut self.shard, &mut self.wire);
+                together.from = from;
+            }
             for datagram in train.datagrams() {
-                match kind {
-                    Kind::RawEsp => {
-                        let payload = raw::payload(local.is_ipv4(), datagram);
-                        self.shard
-                            .native_esp(now, path, ecn, payload, &mut self.wire);
-                    }
-                    _ => self
-                        .shard
-                        .datagram(now, path, ecn, datagram, &mut self.wire),
+                if together.datagrams.is_full() {
+                    together.work_off(&mut self.shard, &mut self.wire);
                 }
+                together.datagrams.push(match kind {
+                    Kind::RawEsp => raw::payload(local.is_ipv4(), datagram),
+                    _ => datagram,
+                });
             }
         }
+        together.work_off(&mut self.shard, &mut self.wire);
+        drop(together);
         self.settle(now);
         more
     }
@@ -300,19 +319,25 @@ impl Loop {
     fn read_inner(&mut self, tenant: TenantId, hung_up: bool) {
         let now = Instant::now();
         let mut buffer = self.wire.inner.lend();
+        let mut end = End::More;
         for _ in 0..INNER {
-            match self.wire.inner.read(tenant, &mut buffer) {
-                Read::Packet(packet) => self.shard.inner(now, tenant, packet, &mut self.wire),
-                Read::Empty => break,
-                Read::Nothing if !hung_up => {}
-                Read::Nothing | Read::Gone => {
-                    tracing::error!(shard = self.id.0, tenant = tenant.0, "inner device is gone");
-                    self.wire.inner.close(tenant);
-                    break;
-                }
+            let mut packets = Vec::new();
+            let Wire {
+                inner, counters, ..
+            } = &mut self.wire;
+            end = inner.read(tenant, &mut buffer, &mut packets, counters);
+            self.shard
+                .inner_batch(now, tenant, &mut packets, &mut self.wire);
+            self.wire.outbox.flush(&mut self.wire.counters);
+            if end != End::More {
+                break;
             }
         }
         self.wire.inner.give_back(buffer);
+        if end == End::Gone || end == End::Nothing && hung_up {
+            tracing::error!(shard = self.id.0, tenant = tenant.0, "inner device is gone");
+            self.wire.inner.close(tenant);
+        }
         self.settle(now);
     }
 
@@ -330,6 +355,7 @@ impl Loop {
     /// Carries out what the shard wants, then sends.
     fn settle(&mut self, now: Instant) {
         self.drain(now);
+        self.wire.inner.flush(&mut self.wire.counters);
         self.wire.outbox.flush(&mut self.wire.counters);
     }
 
@@ -342,7 +368,7 @@ impl Loop {
     fn carry_out(&mut self, now: Instant, output: Output) {
         match output {
             Output::Transmit { path, payload } => {
-                let taken = self.wire.outbox.udp(&path, Ecn::NotEct, &payload);
+                let taken = self.wire.outbox.push(&path, Ecn::NotEct, &payload);
                 self.wire.counters.send_errors += u64::from(!taken);
             }
             Output::Ask(id, Question::KeyExchange(request)) => self.ask_workers(now, id, request),
@@ -398,6 +424,26 @@ impl Loop {
             (0..count).for_each(|i| outbox.resume(i, &mut self.wire.counters));
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+/// Datagrams that came on one path, one after the other.
+struct Together<'a> {
+    now: Instant,
+    kind: Kind,
+    from: Option<(Path, Ecn)>,
+    datagrams: ArrayVec<&'a mut [u8], TOGETHER>,
+}
+
+impl Together<'_> {
+    fn work_off(&mut self, shard: &mut Shard, wire: &mut Wire) {
+        let Some((path, ecn)) = self.from else { return };
+        let datagrams = &mut self.datagrams;
+        match self.kind {
+            Kind::RawEsp => shard.native_esp(self.now, path, ecn, datagrams, wire),
+            _ => shard.datagrams(self.now, path, ecn, datagrams, wire),
+        }
+        datagrams.clear();
     }
 }
 

@@ -31,6 +31,8 @@ pub struct InboundSa {
 pub struct Opened<'p> {
     /// The inner IP packet, without padding of any kind and with the ECN field that it carries on; empty of a dummy.
     pub inner: &'p mut [u8],
+    /// Octets of the ESP packet.
+    pub len: usize,
     /// Whether its sequence number is above all seen before: only such a packet may move an endpoint.
     pub newest: bool,
     /// Whether it is a dummy packet (RFC 4303 section 2.6): authentic, and nothing to forward.
@@ -178,6 +180,7 @@ impl InboundSa {
         now: Instant,
     ) -> Result<Opened<'p>, DropReason> {
         let newest = self.replay.commit(seq)?;
+        let len = packet.len();
         self.last_seen = Some(now);
         let text = packet.get_mut(text).ok_or(DropReason::Malformed)?;
         self.packets += 1;
@@ -187,6 +190,7 @@ impl InboundSa {
             let inner = &mut [];
             return Ok(Opened {
                 inner,
+                len,
                 newest,
                 dummy: true,
             });
@@ -196,6 +200,7 @@ impl InboundSa {
         let inner = &mut inner[..length];
         Ok(Opened {
             inner,
+            len,
             newest,
             dummy: false,
         })

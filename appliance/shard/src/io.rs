@@ -2,8 +2,8 @@
 //!
 //! The engine calls, in a run-to-completion loop on the shard's own thread:
 //!
-//! 1. [`Shard::datagram`](crate::Shard::datagram) for each outer datagram and
-//!    [`Shard::inner`](crate::Shard::inner) for each packet from a TUN, with a [`PacketSink`]
+//! 1. [`Shard::datagrams`](crate::Shard::datagrams) for outer datagrams and
+//!    [`Shard::inner_batch`](crate::Shard::inner_batch) for packets from a TUN, with a [`PacketSink`]
 //!    that takes the packets these make;
 //! 2. [`Shard::message`](crate::Shard::message) for what other shards sent,
 //!    [`Shard::answer`](crate::Shard::answer) for answers to questions,
@@ -14,6 +14,8 @@
 
 use crate::recorder::{Incident, Recall};
 use crate::view::{PeerView, StatusView};
+use hawser_esp::SealedBatch;
+use hawser_esp::offload::Segmentation;
 use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, Path, PeerLabel};
 use hawser_ike::IkeSa;
@@ -44,10 +46,39 @@ pub trait PacketSink {
     /// An ESP packet or keepalive to send. `packet` is the UDP payload, or with
     /// `path.encapsulated == false` the payload of IP protocol 50.
     fn outer(&mut self, path: &Path, ecn: Ecn, packet: &[u8]);
+    /// ESP packets for one peer, in order: `seal` appends them to the buffer that they are sent from.
+    fn outer_batch(&mut self, path: &Path, seal: &mut dyn FnMut(&mut SealedBatch)) {
+        let mut batch = SealedBatch::default();
+        seal(&mut batch);
+        let mut octets = batch.octets.as_slice();
+        for sealed in &batch.packets {
+            let (packet, rest) = octets.split_at(sealed.len);
+            self.outer(path, sealed.ecn, packet);
+            octets = rest;
+        }
+    }
     /// A decrypted packet for the TUN of a tenant.
     fn inner(&mut self, tenant: TenantId, packet: &[u8]);
     /// A packet that belongs to another shard, for its ring.
     fn hand_off(&mut self, to: ShardId, packet: HandOff<'_>);
+}
+
+/// What was read from a TUN.
+#[derive(Debug)]
+pub struct InnerPacket<'a> {
+    /// An IP packet, its checksums complete unless it is a super-packet.
+    pub packet: &'a mut [u8],
+    /// How it is to be split, of a super-packet (see [`hawser_esp::offload`]).
+    pub segmentation: Option<Segmentation>,
+}
+
+impl<'a> From<&'a mut [u8]> for InnerPacket<'a> {
+    fn from(packet: &'a mut [u8]) -> Self {
+        Self {
+            packet,
+            segmentation: None,
+        }
+    }
 }
 
 /// A packet on its way to the shard that owns its SA.

@@ -4,7 +4,7 @@
 //! are no locks. See [`io`] for how it is called.
 //!
 //! Where is what:
-//! * packets: `packets` sorts what comes and takes ESP in and out, `outbound` is the SPD over all
+//! * packets: `packets` sorts what comes and opens ESP, `inside` seals what goes out, `outbound` is the SPD over all
 //!   shards, `pairs` the Child SAs, `endpoint` where a device is;
 //! * IKE: `ike_messages` finds the SA of a datagram, `responders` and `initiators` are the
 //!   half-open ones, `drive` does what established ones want done, `hints` is what is said outside
@@ -26,6 +26,7 @@ mod hints;
 mod ike_messages;
 mod index;
 mod initiators;
+mod inside;
 pub mod io;
 mod kept;
 mod liveness;
@@ -59,7 +60,7 @@ use hawser_ike::handshake::cookie::CookieJar;
 use hawser_policy::{Policy, TenantId};
 use index::Index;
 use initiators::Initiators;
-use io::{DeviceId, Message, Output, PacketSink, ShardId};
+use io::{DeviceId, InnerPacket, Message, Output, PacketSink, ShardId};
 use kept::KeptSas;
 use memory::{Childless, Gone};
 use outbound::Outbound;
@@ -124,7 +125,6 @@ pub struct Shard {
     stage: Stage,
     out: VecDeque<Output>,
     counters: Counters,
-    sealed: Vec<u8>,
     /// What recorded times are counted from.
     born: Instant,
     /// Now, as the caller said last.
@@ -185,7 +185,6 @@ impl Shard {
             stage: Stage::Running,
             out: VecDeque::new(),
             counters: Counters::default(),
-            sealed: Vec::with_capacity(2048),
             born: now,
             clock: now,
             freezing: Vec::new(),
@@ -206,6 +205,19 @@ impl Shard {
     ) {
         self.clock = now;
         self.demux(now, path, ecn, payload, false, sink);
+    }
+
+    /// Outer UDP datagrams that came on one path, one after the other, as [`datagram`](Self::datagram) takes each.
+    pub fn datagrams(
+        &mut self,
+        now: Instant,
+        path: Path,
+        ecn: Ecn,
+        payloads: &mut [&mut [u8]],
+        sink: &mut dyn PacketSink,
+    ) {
+        self.clock = now;
+        self.demux_batch(now, path, ecn, payloads, sink);
     }
 
     /// A datagram that another shard received and handed over.
@@ -230,7 +242,20 @@ impl Shard {
         sink: &mut dyn PacketSink,
     ) {
         self.clock = now;
-        self.inner_packet(now, tenant, packet, false, sink);
+        let packet = InnerPacket::from(packet);
+        self.inner_packets(now, tenant, &mut [packet], false, sink);
+    }
+
+    /// Packets and super-packets from the TUN of a tenant, in order.
+    pub fn inner_batch(
+        &mut self,
+        now: Instant,
+        tenant: TenantId,
+        packets: &mut [InnerPacket<'_>],
+        sink: &mut dyn PacketSink,
+    ) {
+        self.clock = now;
+        self.inner_packets(now, tenant, packets, false, sink);
     }
 
     /// A packet from the inside that another shard handed over.
@@ -242,7 +267,8 @@ impl Shard {
         sink: &mut dyn PacketSink,
     ) {
         self.clock = now;
-        self.inner_packet(now, tenant, packet, true, sink);
+        let packet = InnerPacket::from(packet);
+        self.inner_packets(now, tenant, &mut [packet], true, sink);
     }
 
     /// What another shard sends.

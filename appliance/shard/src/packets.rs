@@ -1,15 +1,12 @@
-//! Packets: from outside to the SA they name, from inside to the pair that covers them.
+//! Packets from outside, to the SA that they name.
 
 use crate::Shard;
 use crate::io::{HandOff, PacketSink};
-use crate::outbound::Target;
 use crate::pairs::PairLife;
 use crate::spi::shard_of;
-use hawser_esp::packet::{Ecn, PacketInfo};
-use hawser_esp::{Fragmenter, icmp, mss};
+use hawser_esp::mss;
+use hawser_esp::packet::Ecn;
 use hawser_flight::{CloseCause, DropReason, Path};
-use hawser_policy::TenantId;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 /// The non-ESP marker (RFC 3948 2.2).
@@ -34,81 +31,112 @@ impl Shard {
                 let message = payload.get(4..).unwrap_or(&[]);
                 self.ike_message(now, path, ecn, message, handed, sink);
             }
-            Some(_) => self.esp_packet(now, path, ecn, payload, handed, sink),
+            Some(_) => self.esp_run(now, path, ecn, &mut [payload], handed, sink),
             None if *payload == [0xff] => self.counters.drops.count(DropReason::NatKeepalive),
             None => self.counters.drops.count(DropReason::TooShort),
         }
     }
 
-    /// A packet of IP protocol 50: native ESP. `path` has ports 0 and is not encapsulated.
+    /// Sorts datagrams that came on one path: ESP packets of one SA that follow each other are opened together.
+    pub(crate) fn demux_batch(
+        &mut self,
+        now: Instant,
+        path: Path,
+        ecn: Ecn,
+        mut payloads: &mut [&mut [u8]],
+        sink: &mut dyn PacketSink,
+    ) {
+        while let Some(first) = payloads.first() {
+            let spi = spi_of(first);
+            let esp = path.encapsulated && spi.is_some_and(|spi| spi != MARKER);
+            let same = payloads.iter().take_while(|p| esp && spi_of(p) == spi);
+            let (run, rest) = payloads.split_at_mut(same.count().max(1));
+            match run {
+                [one] if !esp => self.demux(now, path, ecn, one, false, sink),
+                run => self.esp_run(now, path, ecn, run, false, sink),
+            }
+            payloads = rest;
+        }
+    }
+
+    /// Packets of IP protocol 50 that came on one path: native ESP. `path` has ports 0 and is not encapsulated.
     pub fn native_esp(
         &mut self,
         now: Instant,
         path: Path,
         ecn: Ecn,
-        payload: &mut [u8],
+        mut packets: &mut [&mut [u8]],
         sink: &mut dyn PacketSink,
     ) {
         self.clock = now;
-        self.esp_packet(now, path, ecn, payload, true, sink);
+        while let Some(first) = packets.first() {
+            let spi = spi_of(first);
+            let same = packets.iter().take_while(|p| spi_of(p) == spi).count();
+            let (run, rest) = packets.split_at_mut(same);
+            self.esp_run(now, path, ecn, run, true, sink);
+            packets = rest;
+        }
     }
 
-    fn esp_packet(
+    /// ESP packets with one SPI.
+    fn esp_run(
         &mut self,
         now: Instant,
         path: Path,
         ecn: Ecn,
-        packet: &mut [u8],
+        packets: &mut [&mut [u8]],
         handed: bool,
         sink: &mut dyn PacketSink,
     ) {
-        let bytes = packet.len() as u64;
-        let bucket = packet.first().copied().unwrap_or(0);
-        let entry = match self.sad.find(packet) {
+        let Some(first) = packets.first() else { return };
+        let entry = match self.sad.find(first) {
             Ok(entry) => entry,
-            Err(DropReason::UnknownSpi) if !handed && shard_of(bucket, self.shards) != self.id => {
-                self.counters.handed_off += 1;
-                let to = shard_of(bucket, self.shards);
-                return sink.hand_off(
-                    to,
-                    HandOff::Datagram {
-                        path,
-                        ecn,
-                        payload: packet,
-                    },
-                );
-            }
             Err(reason) => {
-                self.counters.drops.count(reason);
-                if reason == DropReason::UnknownSpi {
-                    self.unknown_spi(now, path, packet);
-                }
-                return;
+                return packets.iter_mut().for_each(|packet| {
+                    self.esp_of_nobody(now, path, ecn, packet, handed, reason, sink);
+                });
             }
         };
         let at = entry.owner;
-        let opened = match entry.sa.open(packet, ecn, now) {
-            Ok(opened) => opened,
-            Err(reason) => return self.counters.drops.count(reason),
-        };
-        self.counters.esp_packets_in += 1;
-        self.counters.esp_bytes_in += bytes;
         let Some(pair) = self.pairs.get(at) else {
             return;
         };
         let (key, tenant, mtu) = (pair.peer, pair.tenant, pair.mtu);
-        if matches!(pair.life, PairLife::Parked { .. } | PairLife::Buried) {
-            let newest = opened.newest;
+        let elsewhere = pair.path != path;
+        let lingers = pair.life == PairLife::Lingers;
+        let ended = matches!(pair.life, PairLife::Parked { .. } | PairLife::Buried);
+        if let [first, rest @ ..] = packets
+            && ended
+            && !rest.is_empty()
+        {
+            // The first may bring it back: then the others are heard.
+            self.esp_run(now, path, ecn, std::slice::from_mut(first), handed, sink);
+            return self.esp_run(now, path, ecn, rest, handed, sink);
+        }
+        let (mut heard, mut newest) = (false, false);
+        let counters = &mut self.counters;
+        let packets = packets.iter_mut().map(|packet| &mut **packet);
+        entry
+            .sa
+            .open_batch(packets, ecn, now, |opened| match opened {
+                Ok(opened) => {
+                    counters.esp_packets_in += 1;
+                    counters.esp_bytes_in += opened.len as u64;
+                    (heard, newest) = (true, newest | opened.newest);
+                    if !opened.dummy && !ended {
+                        mss::clamp(opened.inner, mtu);
+                        sink.inner(tenant, opened.inner);
+                    }
+                }
+                Err(reason) => counters.drops.count(reason),
+            });
+        if heard && ended {
             return self.esp_of_ended(now, at, path, newest);
         }
-        let (moved, confirms) = (pair.path != path && opened.newest, pair.unconfirmed);
-        if !opened.dummy {
-            mss::clamp(opened.inner, mtu);
-            sink.inner(tenant, opened.inner);
-        }
-        if pair.life == PairLife::Lingers {
+        if !heard || lingers {
             return;
         }
+        let confirms = self.pairs.get(at).is_some_and(|pair| pair.unconfirmed);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.hear(now);
             peer.flow.hear(now);
@@ -116,13 +144,37 @@ impl Shard {
                 self.trust(key);
             }
         }
-        if moved {
+        if elsewhere && newest {
             self.esp_moved(now, at, path);
         }
         if confirms {
             self.confirm(now, at);
         }
         self.check_volume(now, at);
+    }
+
+    /// No SA here has its SPI: another shard may.
+    #[allow(clippy::too_many_arguments)]
+    fn esp_of_nobody(
+        &mut self,
+        now: Instant,
+        path: Path,
+        ecn: Ecn,
+        payload: &[u8],
+        handed: bool,
+        reason: DropReason,
+        sink: &mut dyn PacketSink,
+    ) {
+        let bucket = payload.first().copied().unwrap_or(0);
+        let to = shard_of(bucket, self.shards);
+        if reason == DropReason::UnknownSpi && !handed && to != self.id {
+            self.counters.handed_off += 1;
+            return sink.hand_off(to, HandOff::Datagram { path, ecn, payload });
+        }
+        self.counters.drops.count(reason);
+        if reason == DropReason::UnknownSpi {
+            self.unknown_spi(now, path, payload);
+        }
     }
 
     /// Inbound traffic on a pair that we do not send on yet: the peer has it.
@@ -142,7 +194,7 @@ impl Shard {
     }
 
     /// Byte limits: rekeying at nine tenths, the end at the limit.
-    fn check_volume(&mut self, now: Instant, at: usize) {
+    pub(crate) fn check_volume(&mut self, now: Instant, at: usize) {
         let Some(pair) = self.pairs.get_mut(at) else {
             return;
         };
@@ -170,115 +222,9 @@ impl Shard {
             self.drive(now, key);
         }
     }
+}
 
-    pub(crate) fn inner_packet(
-        &mut self,
-        now: Instant,
-        tenant: TenantId,
-        packet: &mut [u8],
-        handed: bool,
-        sink: &mut dyn PacketSink,
-    ) {
-        let Some(info) = PacketInfo::parse(packet) else {
-            return self.counters.drops.count(DropReason::NotIp);
-        };
-        let target = self
-            .spds
-            .get(usize::from(tenant.0))
-            .and_then(|tables| tables.lookup(&info, handed));
-        match target {
-            Some(Target::Pair(at)) => self.send_on(now, at, &info, packet, sink),
-            Some(Target::Shard(shard, _)) => {
-                self.counters.handed_off += 1;
-                sink.hand_off(shard, HandOff::Inner { tenant, packet });
-            }
-            None => self.counters.drops.count(DropReason::NoChildSa),
-        }
-    }
-
-    fn send_on(
-        &mut self,
-        now: Instant,
-        at: usize,
-        info: &PacketInfo,
-        packet: &mut [u8],
-        sink: &mut dyn PacketSink,
-    ) {
-        let Some(pair) = self.pairs.get(at) else {
-            return;
-        };
-        let (mtu, key) = (pair.mtu, pair.peer);
-        self.before_send(now, key);
-        // IPv6 is never told less than 1280 (RFC 8200 5): what is not larger is sealed all the same.
-        let fits = info.total_len <= usize::from(mtu)
-            || (info.destination.is_ipv6() && info.total_len <= 1280);
-        if fits {
-            mss::clamp(packet, mtu);
-            let packet = packet.get(..info.total_len).unwrap_or(&[]);
-            self.seal(at, packet, sink);
-        } else {
-            self.send_large(now, at, info, packet, sink);
-        }
-        self.check_volume(now, at);
-    }
-
-    /// Larger than the path: an ICMP error towards the inside, or fragments where DF allows it.
-    fn send_large(
-        &mut self,
-        now: Instant,
-        at: usize,
-        info: &PacketInfo,
-        packet: &[u8],
-        sink: &mut dyn PacketSink,
-    ) {
-        let Some(pair) = self.pairs.get(at) else {
-            return;
-        };
-        let (mtu, tenant) = (pair.mtu, pair.tenant);
-        if let Some(mut fragments) = Fragmenter::new(packet, usize::from(mtu)) {
-            let mut fragment = Vec::with_capacity(usize::from(mtu));
-            while fragments.next_into(&mut fragment).is_some() {
-                self.seal(at, &fragment, sink);
-                fragment.clear();
-            }
-            return;
-        }
-        self.counters.drops.count(DropReason::TooBig);
-        if !self.gate.may_report(now) {
-            return;
-        }
-        let from = self.inside_address(tenant, info.source);
-        if let Some(error) = icmp::too_big(packet, mtu, from) {
-            sink.inner(tenant, &error);
-        }
-    }
-
-    /// Our address on the inside of a tenant, for ICMP errors; 192.0.0.8 (RFC 7600) or the
-    /// IPv6 discard prefix's first where the TUN has none.
-    fn inside_address(&self, tenant: TenantId, like: IpAddr) -> IpAddr {
-        let addresses = &self.policy.tenant(tenant).addresses;
-        let own = addresses
-            .iter()
-            .map(ipnet::IpNet::addr)
-            .find(|a| a.is_ipv4() == like.is_ipv4());
-        own.unwrap_or(match like {
-            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8)),
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1)),
-        })
-    }
-
-    fn seal(&mut self, at: usize, inner: &[u8], sink: &mut dyn PacketSink) {
-        let Some(pair) = self.pairs.get_mut(at) else {
-            return;
-        };
-        self.sealed.clear();
-        match pair.outbound.seal(inner, &mut self.sealed) {
-            Ok(sealed) => {
-                self.counters.esp_packets_out += 1;
-                self.counters.esp_bytes_out += sealed.len as u64;
-                sink.outer(&pair.path, sealed.ecn, &self.sealed);
-            }
-            Err(reason) => self.counters.drops.count(reason),
-        }
-    }
+/// The SPI of an ESP packet, or the marker.
+fn spi_of(payload: &[u8]) -> Option<[u8; 4]> {
+    payload.first_chunk().copied()
 }

@@ -25,6 +25,9 @@ pub(super) struct Run {
     /// Only say whether the configuration is in order.
     #[arg(long)]
     check: bool,
+    /// One packet at a time, without the kernel's segmentation offloads: for drivers that get them wrong.
+    #[arg(long)]
+    no_offload: bool,
 }
 
 impl Run {
@@ -32,7 +35,8 @@ impl Run {
         if self.check {
             return super::config::check(&self.config, false);
         }
-        crate::run::run(std::path::absolute(self.config)?, &self.socket, &self.state)?;
+        let file = std::path::absolute(self.config)?;
+        crate::run::run(file, &self.socket, &self.state, self.no_offload)?;
         Ok(Health::Healthy)
     }
 }

@@ -22,16 +22,26 @@ use tokio::time::timeout;
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Runs a gateway until SIGTERM or SIGINT.
-pub(crate) fn run(file: PathBuf, socket: &Path, state: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(
+    file: PathBuf,
+    socket: &Path,
+    state: &Path,
+    no_offload: bool,
+) -> anyhow::Result<()> {
     log::to_stderr();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(gateway(file, socket, state))
+    runtime.block_on(gateway(file, socket, state, no_offload))
 }
 
-async fn gateway(file: PathBuf, socket: &Path, state: &Path) -> anyhow::Result<()> {
+async fn gateway(
+    file: PathBuf,
+    socket: &Path,
+    state: &Path,
+    no_offload: bool,
+) -> anyhow::Result<()> {
     let Configuration {
         policy,
         notes,
@@ -43,6 +53,7 @@ async fn gateway(file: PathBuf, socket: &Path, state: &Path) -> anyhow::Result<(
     let options = EngineOptions {
         incidents: Some(kept.unwrap_or_else(|| state.join("incidents.redb"))),
         plugins: Some(crate::plugins::options()),
+        no_offload,
         ..EngineOptions::default()
     };
     let engine = Engine::start(Arc::new(policy), options).context("the gateway cannot start")?;

@@ -33,12 +33,14 @@ fn every_suite_with_and_without_esn() {
                 assert_eq!(packet[..4], SPI.to_be_bytes());
                 assert_eq!(packet[4..8], (count as u32 + 1).to_be_bytes());
                 let mut expected = inner.clone();
+                let len = packet.len();
                 let opened = inn.open(packet, Ecn::NotEct, now).unwrap();
                 let inner = expected.as_mut_slice();
                 assert_eq!(
                     opened,
                     Opened {
                         inner,
+                        len,
                         newest: true,
                         dummy: false
                     },

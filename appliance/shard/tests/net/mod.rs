@@ -239,7 +239,7 @@ impl World {
         let shard = self.nodes[to].steer.unwrap_or(any);
         let shard = &mut self.nodes[to].shards[shard];
         if local.port() == 0 {
-            shard.native_esp(self.now, path, Ecn::NotEct, &mut bytes, &mut sink);
+            shard.native_esp(self.now, path, Ecn::NotEct, &mut [&mut bytes], &mut sink);
         } else {
             shard.datagram(self.now, path, Ecn::NotEct, &mut bytes, &mut sink);
         }
