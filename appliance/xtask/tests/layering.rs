@@ -69,6 +69,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hawser-shard",
         ],
     ),
+    ("hawser-benches", &[]),
     ("xtask", &[]),
 ];
 
