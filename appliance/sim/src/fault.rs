@@ -5,6 +5,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
+/// How long a shard waits for an answer, and a little more.
+const GIVEN_UP: Duration = Duration::from_secs(35);
+
 /// Whom a fault meets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Whom {
@@ -99,12 +102,20 @@ impl Fault {
                 });
             }
         }
-        faults.sort_by_key(|f| f.at);
         for fault in &mut faults {
-            if fault.what == What::Stall {
-                fault.lasts = fault.lasts.min(Duration::from_secs(20));
+            match fault.what {
+                What::Stall => fault.lasts = fault.lasts.min(Duration::from_secs(20)),
+                // A question that is never answered is given up after 30 s: that is over by then.
+                What::LostWork(_) => {
+                    let round = fault.at.as_secs() / ROUND.as_secs();
+                    let latest = ROUND * u32::try_from(round).unwrap_or(0) + HEAL - 2 * GIVEN_UP;
+                    fault.at = fault.at.min(latest);
+                    fault.lasts = fault.lasts.min(GIVEN_UP);
+                }
+                _ => {}
             }
         }
+        faults.sort_by_key(|f| f.at);
         faults
     }
 }
