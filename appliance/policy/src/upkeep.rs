@@ -13,8 +13,6 @@ pub enum Revive {
     /// Yes, within the limits of the shard's `revive` rules.
     #[default]
     On,
-    /// The DPD plugin is asked.
-    Plugin,
 }
 
 /// What a new IKE SA does to earlier ones of the same identity.

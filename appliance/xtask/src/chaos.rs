@@ -9,6 +9,8 @@ use crate::step::cargo;
 
 /// How a line about one finished run begins.
 const MARK: &str = "chaos: ";
+/// Calm seconds that must be answered, per cent.
+const GOAL: &str = "99.5";
 
 /// Runs what the arguments ask for; fails when a seed misses the goal.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -40,7 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         true => last_seed.to_owned(),
         false => format!("1-{last_seed}"),
     };
-    command.env("CHAOS_SEEDS", seeds);
+    command.env("CHAOS_SEEDS", seeds).env("CHAOS_GOAL", GOAL);
     command.args(["chaos::", "--test-threads", at_once]);
     let mut child = command
         .stdout(Stdio::piped())

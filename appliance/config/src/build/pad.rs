@@ -1,10 +1,11 @@
 //! The PAD: who may authenticate, and with which secret.
 
 use super::Build;
+use super::template::upkeep;
 use crate::Secrets;
 use crate::document::{PadSecret, SecretSource};
 use crate::values::parse_secret;
-use hawser_policy::{Pad, PadEntry, TemplateId};
+use hawser_policy::{Pad, PadEntry, Revive, TemplateId, Upkeep};
 use std::collections::{HashMap, HashSet};
 use zeroize::Zeroizing;
 
@@ -17,6 +18,7 @@ impl Build<'_> {
             .filter_map(|s| self.pad_entry(s))
             .collect();
         self.judge_pad();
+        self.judge_revival(&entries);
         Pad::new(entries)
     }
 
@@ -39,6 +41,25 @@ impl Build<'_> {
             template: TemplateId(template?),
             secret,
         })
+    }
+
+    /// Who begins shows a proof that a short secret can be guessed from: without consent nobody with
+    /// one is revived, which is said before it is missed.
+    fn judge_revival(&mut self, entries: &[PadEntry]) {
+        for (number, template) in self.document.templates.iter().enumerate() {
+            let revived = upkeep(&template.upkeep);
+            let of_it = |e: &&PadEntry| usize::from(e.template.0) == number;
+            let short = |e: &PadEntry| e.secret.expose().len() < Upkeep::STRONG_SECRET;
+            let silent = revived.revive == Revive::Off || revived.revive_weak_secret;
+            if !silent && entries.iter().filter(of_it).any(short) {
+                let message = format!(
+                    "branches of the template `{}` with a secret of less than {} octets are not revived without `revive_weak_secret = true`",
+                    template.name.value,
+                    Upkeep::STRONG_SECRET
+                );
+                self.report.warn(template.name.place, message);
+            }
+        }
     }
 
     /// What can be said of the entries together.

@@ -33,7 +33,7 @@ pub(super) fn default_ike_proposals() -> Vec<IkeProposal> {
         .collect()
 }
 
-fn upkeep(given: &document::Upkeep) -> Upkeep {
+pub(super) fn upkeep(given: &document::Upkeep) -> Upkeep {
     let default = Upkeep::default();
     Upkeep {
         revive: given.revive.unwrap_or(default.revive),

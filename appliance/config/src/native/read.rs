@@ -159,7 +159,7 @@ fn template(table: &Table<'_, '_>) -> Template {
 }
 
 fn upkeep(table: &Table<'_, '_>) -> Upkeep {
-    let revive = [Revive::Off, Revive::On, Revive::Plugin];
+    let revive = [Revive::Off, Revive::On];
     let uniqueness = {
         use Uniqueness::{Device, Keep, Never, Replace};
         [Device, Replace, Keep, Never]

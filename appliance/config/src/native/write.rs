@@ -200,7 +200,6 @@ fn upkeep(out: &mut Toml, upkeep: &Upkeep) {
     let revive = |revive| match revive {
         Revive::Off => "off",
         Revive::On => "on",
-        Revive::Plugin => "plugin",
     };
     let uniqueness = |uniqueness| match uniqueness {
         Uniqueness::Device => "device",

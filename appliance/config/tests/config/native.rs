@@ -52,7 +52,7 @@ ike_proposals = ["aes256gcm16-prfsha384-x25519"]
 ike_lifetime = "off"
 ike_rekey_margin = "7m"
 nat_keepalive = "off"
-revive = "plugin"
+revive = "off"
 revive_weak_secret = true
 audit = "90s"
 uniqueness = "keep"
@@ -158,7 +158,7 @@ fn every_key_of_a_template_arrives() {
         (None, 600)
     );
     let upkeep = Upkeep {
-        revive: Revive::Plugin,
+        revive: Revive::Off,
         revive_weak_secret: true,
         audit: Some(Duration::from_secs(90)),
         uniqueness: Uniqueness::Keep,

@@ -205,6 +205,30 @@ fn settings_that_do_not_go_together() {
 }
 
 #[test]
+fn a_secret_too_short_to_revive_with_is_said_unless_there_is_consent() {
+    let notes = |text: &str| {
+        let loaded = hawser_config::load(text, hawser_config::Format::Toml, &|_| None).unwrap();
+        let lines = loaded.notes.iter().map(ToString::to_string);
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let short = SMALL.replace("0x00112233445566778899aabbccddeeff", "test");
+    let consent = short.replace(
+        "name = \"branches\"\n",
+        "name = \"branches\"\nrevive_weak_secret = true\n",
+    );
+    let off = short.replace(
+        "name = \"branches\"\n",
+        "name = \"branches\"\nrevive = \"off\"\n",
+    );
+    assert!(
+        notes(&short).contains("`branches` with a secret of less than 16 octets are not revived")
+    );
+    for quiet in [SMALL, &consent, &off] {
+        assert!(!notes(quiet).contains("not revived"), "{quiet}");
+    }
+}
+
+#[test]
 fn what_is_questionable_is_said() {
     for (first, said) in [
         (

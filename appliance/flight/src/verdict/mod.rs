@@ -1,6 +1,6 @@
 //! Why a device dropped: one verdict from what was recorded of it.
 //!
-//! The rules are a table ([`rules`]); the first that fits decides. A verdict says how sure it is,
+//! The rules are a table (`rules`); the first that fits decides. A verdict says how sure it is,
 //! what speaks for it and what against it, and what to change on each side. It may be revised:
 //! when the branch returns, how it returns shows more.
 

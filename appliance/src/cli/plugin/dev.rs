@@ -1,5 +1,6 @@
 //! `hawser plugin dev`.
 
+use super::NOT_ASKED;
 use super::bench::Bench;
 use crate::admin::api::PluginDone;
 use crate::cli::client::{Call, ask, print};
@@ -83,7 +84,10 @@ impl Dev {
             call = call.with("tenant", tenant);
         }
         let done: PluginDone = ask(&self.remote, &call)?;
-        print(&format!("{} decides {}\n", done.plugin, done.place))?;
+        print(&format!(
+            "{} is loaded {}; {NOT_ASKED}\n",
+            done.plugin, done.place
+        ))?;
         Ok(())
     }
 

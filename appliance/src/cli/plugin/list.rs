@@ -1,5 +1,6 @@
 //! `hawser plugin list`.
 
+use super::NOT_ASKED;
 use crate::admin::api::{PluginReport, PluginRow};
 use crate::cli::client::{Call, ask, print};
 use crate::cli::table::{Align, Table};
@@ -30,7 +31,7 @@ impl List {
 
 fn text(plugins: &[PluginRow]) -> String {
     if plugins.is_empty() {
-        return "no plugin decides: the built-in rules do\n".to_owned();
+        return "no plugin is loaded: the built-in rules decide\n".to_owned();
     }
     let mut table = Table::new(&[
         ("HOOK", Align::Left),
@@ -45,7 +46,7 @@ fn text(plugins: &[PluginRow]) -> String {
         ("LONGEST us", Align::Right),
         ("MEMORY KiB", Align::Right),
     ]);
-    let mut notes = String::new();
+    let mut notes = format!("{NOT_ASKED}\n");
     for plugin in plugins {
         let mean = plugin.busy_us.checked_div(plugin.calls).unwrap_or(0);
         table.row(vec![

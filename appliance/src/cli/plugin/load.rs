@@ -1,5 +1,6 @@
 //! `hawser plugin load FILE|NAME --for HOOK`.
 
+use super::NOT_ASKED;
 use super::scope::Place;
 use crate::admin::api::PluginDone;
 use crate::cli::client::{Call, ask, print};
@@ -37,7 +38,10 @@ impl Load {
         }
         let done: PluginDone = ask(&self.remote, &call)?;
         if !self.remote.json {
-            print(&format!("{} decides {}\n", done.plugin, done.place))?;
+            print(&format!(
+                "{} is loaded {}; {NOT_ASKED}\n",
+                done.plugin, done.place
+            ))?;
         }
         Ok(Health::Healthy)
     }

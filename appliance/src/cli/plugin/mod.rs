@@ -18,6 +18,9 @@ use clap::Subcommand;
 
 pub(super) use compile::Compile;
 
+/// What has to be said of every plugin that is loaded: it is compiled, tested and held, and no more.
+const NOT_ASKED: &str = "this version asks no plugin yet, the built-in rules go on deciding";
+
 /// Settings on the command line.
 fn object(text: &str) -> Result<serde_json::Value, String> {
     match serde_json::from_str(text) {

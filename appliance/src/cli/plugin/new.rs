@@ -49,7 +49,7 @@ pub(in crate::cli) struct New {
     /// What it decides: dpd-policy, peer-authorization or log-format.
     #[arg(long)]
     hook: Hook,
-    /// Its name, and that of its folder: [a-z][a-z0-9-]*.
+    /// Its name, and that of its folder: small letters, digits and hyphens.
     name: String,
     /// The repository of Hawser, for Rust and C; usually found from here or from this program.
     #[arg(long, value_name = "DIR")]

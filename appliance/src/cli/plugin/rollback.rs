@@ -1,5 +1,6 @@
 //! `hawser plugin rollback --for HOOK`.
 
+use super::NOT_ASKED;
 use super::scope::Place;
 use crate::admin::api::PluginDone;
 use crate::cli::client::{Call, ask, print};
@@ -25,7 +26,10 @@ impl Rollback {
         }
         let done: PluginDone = ask(&self.remote, &call)?;
         if !self.remote.json {
-            print(&format!("{} decides {} again\n", done.plugin, done.place))?;
+            print(&format!(
+                "{} is loaded {} again; {NOT_ASKED}\n",
+                done.plugin, done.place
+            ))?;
         }
         Ok(Health::Healthy)
     }

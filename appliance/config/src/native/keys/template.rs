@@ -74,9 +74,9 @@ pub(super) static TEMPLATE: Section = Section {
         ),
         optional(
             "revive",
-            Kind::Choice(&["off", "on", "plugin"]),
+            Kind::Choice(&["off", "on"]),
             "`on`",
-            "Begin a handshake towards a branch that is gone, through the NAT mapping that it was last seen behind; `plugin`: the DPD plugin is asked.",
+            "Begin a handshake towards a branch that is gone, through the NAT mapping that it was last seen behind.",
         ),
         optional(
             "revive_weak_secret",
