@@ -156,7 +156,7 @@ pub(super) static RULES: &[Rule] = &[
         advice: Advice {
             branch: "Look whether it has power and an uplink; strongSwan: `dpd_action = start` or \
                      `close_action = start` brings it back without anybody.",
-            headquarters: "Nothing, unless others drop at the same time; DPD is set by `[template.dpd]`, \
+            headquarters: "Nothing, unless others drop at the same time; DPD is set by `[templates.dpd]`, \
                            Comware `dpd interval`.",
         },
     },
