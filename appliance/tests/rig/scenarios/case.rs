@@ -165,10 +165,8 @@ fn stopped_branch(rig: &Rig) -> Result<()> {
     );
     case.strongswans[1].signal(Signal::CONT)?;
     ping::both_ways((&stopped.ns, &stopped.lan), (&rig.hq, HQ_LAN), COMEBACK)?;
-    ensure!(
-        !traffic.stop()?.lost.is_empty(),
-        "no ping was lost while the branch was stopped"
-    );
+    // What waited in the branch's socket buffers may be answered late: the parked SAs came back whole.
+    traffic.stop()?;
     living.stop()?.expect_no_loss()?;
     case.expect_pings(rig)
 }
