@@ -55,8 +55,6 @@ pub enum RevivalOutcome {
 pub enum Repair {
     /// More than one IKE SA was in use: the best stays.
     ExtraIkeSa,
-    /// An IKE SA that a rekey had replaced was not deleted by the peer.
-    ReplacedIkeSa,
     /// Several pairs had the same selectors: the newest confirmed stays.
     DuplicateChildSa,
     /// A pair only received: it is sent on now.
@@ -65,10 +63,6 @@ pub enum Repair {
     NoChildSa,
     /// The peer was put off with TEMPORARY_FAILURE for too long: the IKE SA is made anew.
     TemporaryFailure,
-    /// A pair was in the tables without an IKE SA that has it.
-    OrphanChildSa,
-    /// An IKE SA had a pair that is not in the tables.
-    LostChildSa,
 }
 
 /// Which peer an event is about, as operators name it.
