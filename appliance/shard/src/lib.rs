@@ -12,10 +12,11 @@
 //! * devices: `placing` finds out which one a peer is and on which shard it lives, `contest` which
 //!   of its IKE SAs stays, `peer` is the device, `memory` what is kept of it, `liveness` its DPD;
 //! * [`recorder`] is what was recorded of each device, and what a drop leaves behind;
-//! * `asks` (questions), `timers`, `commands`, `status`.
+//! * `asks` (questions), `timers`, `commands`, `status`, `census`.
 
 pub mod admission;
 mod asks;
+mod census;
 mod commands;
 mod contest;
 pub mod counters;
@@ -51,6 +52,7 @@ pub use spi::shard_of;
 
 use admission::Gate;
 use asks::Asks;
+use census::Census;
 use commands::Stage;
 use counters::Counters;
 use hawser_esp::Sad;
@@ -113,6 +115,7 @@ pub struct Shard {
     gone: Gone,
     childless: Childless,
     index: Index,
+    census: Census,
     kept: KeptSas,
     /// Where devices are being revived, over all shards.
     reviving: Reviving,
@@ -175,6 +178,7 @@ impl Shard {
             gone: Gone::default(),
             childless: Childless::default(),
             index: Index::default(),
+            census: Census::default(),
             kept: KeptSas::default(),
             reviving: Reviving::default(),
             sad: Sad::new(),

@@ -138,10 +138,14 @@ impl Shard {
         }
         let confirms = self.pairs.get(at).is_some_and(|pair| pair.unconfirmed);
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.hear(now);
+            let was_silent = peer.hear(now);
             peer.flow.hear(now);
             if peer.revival.is_some() {
                 self.trust(key);
+            }
+            if was_silent {
+                // From now on its silence is waited for again.
+                self.arm_peer(key);
             }
         }
         if elsewhere && newest {

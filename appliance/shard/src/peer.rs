@@ -1,6 +1,7 @@
 //! A device: the one who owns its IKE SAs and Child SAs.
 
 use crate::Shard;
+use crate::census::Counted;
 use crate::contest::{Contest, Retiring};
 use crate::cycle::Cycle;
 use crate::index::Indexed;
@@ -79,6 +80,8 @@ pub(crate) struct Peer {
     pub(crate) reported_spi: Option<Instant>,
     /// What the shard's index has of it.
     pub(crate) indexed: Indexed,
+    /// What the census has of it.
+    pub(crate) counted: Option<Counted>,
     moves: (u8, Instant),
     pub(crate) armed: Option<Instant>,
     pub(crate) recorder: Recorder,
@@ -114,9 +117,10 @@ impl Peer {
         self.ike_sas.iter().any(usable)
     }
 
-    /// Something authentic came from it.
-    pub(crate) fn hear(&mut self, now: Instant) {
-        (self.heard, self.silent) = (now, false);
+    /// Something authentic came from it. Says whether it had been silent.
+    pub(crate) fn hear(&mut self, now: Instant) -> bool {
+        self.heard = now;
+        std::mem::replace(&mut self.silent, false)
     }
 
     /// Something new came on an IKE SA: what it replaced by rekeying need not wait much longer.
@@ -226,11 +230,13 @@ impl Shard {
             cycle: Cycle::default(),
             reported_spi: None,
             indexed: Indexed::default(),
+            counted: None,
             moves: (0, now),
             armed: None,
             recorder: Recorder::new(self.policy.observability.recorder),
         });
         self.devices.insert(device, key);
+        self.count(key);
         key
     }
 
@@ -243,12 +249,14 @@ impl Shard {
         };
         self.devices.remove(&peer.device);
         self.index.forget(key, &mut peer.indexed);
+        self.census.forget(peer.counted.take());
         self.timers.arm(&mut peer.armed, None, TimerKey::Peer(key));
     }
 
     /// Wakes the peer when its SAs, or its DPD, want it.
     pub(crate) fn arm_peer(&mut self, key: usize) {
         self.watch(key);
+        self.count(key);
         if let Some(peer) = self.peers.get_mut(key) {
             let at = peer.next_timeout();
             self.timers.arm(&mut peer.armed, at, TimerKey::Peer(key));
@@ -349,6 +357,7 @@ impl Shard {
         (peer.up, peer.since, peer.down_cause) = (true, now, None);
         let label = Arc::clone(&peer.label);
         self.event(Some(label), Event::PeerUp);
+        self.count(key);
         self.freeze(key, true);
     }
 
@@ -361,6 +370,7 @@ impl Shard {
         let label = Arc::clone(&peer.label);
         self.counters.tunnels_down.count(cause);
         self.event(Some(label), Event::PeerDown { cause });
+        self.count(key);
         self.freeze(key, false);
     }
 }

@@ -1,7 +1,6 @@
 //! What operators and metrics see.
 
 use crate::Shard;
-use crate::counters::PeerCount;
 use crate::io::PeerFilter;
 use crate::peer::Peer;
 use crate::view::{ChildSaView, IkeSaView, PeerLine, PeerStatus, PeerView, StatusView};
@@ -9,7 +8,6 @@ use hawser_ike::IkeSa;
 use hawser_ike::child_sa::ChildSa;
 use hawser_ike::ike_sa::SaState;
 use hawser_policy::TrafficSelector;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -134,26 +132,6 @@ impl Shard {
             bytes_out: pair.map_or(0, |p| p.outbound.bytes()),
             idle_in_s: idle.map(|at| now.saturating_duration_since(at).as_secs()),
         }
-    }
-
-    pub(crate) fn update_gauges(&mut self) {
-        let mut counts = BTreeMap::new();
-        for (_, peer) in &self.peers {
-            let (tenant, template) = (&peer.label.tenant, &peer.label.template);
-            let status = self.status_of(peer);
-            let key = (Arc::clone(tenant), Arc::clone(template), status);
-            *counts.entry(key).or_insert(0) += 1;
-        }
-        let count = |((tenant, template, status), count)| PeerCount {
-            tenant,
-            template,
-            status,
-            count,
-        };
-        self.counters.peers = counts.into_iter().map(count).collect();
-        self.counters.half_open = self.responders.half_open() as u64;
-        self.counters.ike_sas = self.ike_index.len() as u64;
-        self.counters.child_sas = self.peers.iter().map(|(_, p)| p.pairs.len() as u64).sum();
     }
 }
 
