@@ -78,8 +78,7 @@ impl Census {
     fn follow(&mut self, peer: &mut Peer) {
         let (status, pairs) = (peer.status(), peer.pairs.len());
         let same = |c: &Counted| {
-            (c.status, c.pairs) == (status, pairs)
-                && Arc::ptr_eq(&c.names.1, &peer.label.template)
+            (c.status, c.pairs) == (status, pairs) && Arc::ptr_eq(&c.names.1, &peer.label.template)
         };
         if peer.counted.as_ref().is_some_and(same) {
             return;
