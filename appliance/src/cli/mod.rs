@@ -18,6 +18,7 @@ mod show;
 mod status;
 mod swarm;
 mod table;
+mod top;
 
 pub(crate) use exit::Health;
 
@@ -41,6 +42,8 @@ enum Verb {
     Run(run::Run),
     /// One line for every peer, those that are down included.
     Status(status::Status),
+    /// The busiest peers, or those in trouble, redrawn in place.
+    Top(top::Top),
     /// Everything about one peer.
     Show(show::Show),
     /// Why a peer dropped: what happened, the verdict, what to change.
@@ -96,6 +99,7 @@ pub(crate) fn main() -> ExitCode {
     exit::of(match cli.verb {
         Verb::Run(verb) => verb.perform(),
         Verb::Status(verb) => verb.perform(),
+        Verb::Top(verb) => verb.perform(),
         Verb::Show(verb) => verb.perform(),
         Verb::Explain(verb) => verb.perform(),
         Verb::Drops(verb) => verb.perform(),

@@ -86,6 +86,23 @@ pub(super) fn bytes(count: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// Octets a second as bits a second, short: `0`, `999 bit/s`, `1.2 Mbit/s`.
+pub(super) fn rate(octets: f64) -> String {
+    let mut value = octets * 8.0;
+    let mut unit = "bit/s";
+    for next in ["kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"] {
+        if value < 999.95 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    match unit {
+        _ if value < 0.5 => "0".to_owned(),
+        "bit/s" => format!("{value:.0} {unit}"),
+        _ => format!("{value:.1} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +136,9 @@ mod tests {
         assert_eq!(bytes(1_234), "1.2 kB");
         assert_eq!(bytes(999_960), "1.0 MB");
         assert_eq!(bytes(3_400_000_000), "3.4 GB");
+        assert_eq!(
+            [rate(0.0), rate(3.0), rate(150_000.0)],
+            ["0", "24 bit/s", "1.2 Mbit/s"]
+        );
     }
 }
