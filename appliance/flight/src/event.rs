@@ -59,6 +59,8 @@ pub enum Repair {
     DuplicateChildSa,
     /// A pair only received: it is sent on now.
     InboundOnly,
+    /// The peer answers on the IKE SA, and nothing came back on a pair that was sent on: it is made anew.
+    OneWay,
     /// The IKE SA lives, and its last pair was lost: another is asked for.
     NoChildSa,
     /// The peer was put off with TEMPORARY_FAILURE for too long: the IKE SA is made anew.

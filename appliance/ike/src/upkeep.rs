@@ -49,10 +49,12 @@ impl IkeSa {
         true
     }
 
-    /// Sends the test that is under way again, and from then on by this schedule.
+    /// Sends the request that is under way once more; a test from then on by this schedule.
     pub fn test_again(&mut self, env: &mut Env<'_>, schedule: Schedule) {
         if self.is_patient() {
             self.ask_anew(env, schedule);
+        } else {
+            self.ask_again();
         }
     }
 
@@ -75,10 +77,15 @@ impl IkeSa {
             return;
         };
         outstanding.begin_anew(env, schedule);
-        for message in outstanding.datagrams.iter().cloned() {
-            let path = self.path;
-            self.out.push_back(Output::Transmit { path, message });
-        }
+        self.ask_again();
+    }
+
+    fn ask_again(&mut self) {
+        let outstanding = self.outstanding.iter();
+        let messages = outstanding.flat_map(|o| o.datagrams.iter().cloned());
+        let path = self.path;
+        let messages = messages.map(|message| Output::Transmit { path, message });
+        self.out.extend(messages);
     }
 
     /// The outstanding request has not been answered. Whether it goes on all the same: it is a

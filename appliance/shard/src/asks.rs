@@ -49,6 +49,8 @@ pub(crate) enum Asker {
     },
     /// A device that is to be revived.
     Revive(DeviceId),
+    /// A device that has lost its last pair, and is to have another.
+    Remake(DeviceId),
     /// A new device that has claimed its selectors: has another one done so at the same time?
     Twin(DeviceId),
     /// A known device that lives again: has somebody else got what it holds meanwhile?
@@ -142,6 +144,7 @@ impl Shard {
                     self.resurrect(now, device, spi, path, &datagram, free);
                 }
                 Asker::Revive(device) => self.revive_located(now, device, &same, &others),
+                Asker::Remake(device) => self.remake_located(now, device, &same, &others),
                 Asker::Responder { .. } | Asker::Initiator { .. } | Asker::Ike { .. } => {}
             },
         }
@@ -168,6 +171,7 @@ impl Shard {
             | Asker::Twin(_)
             | Asker::Returned(_)
             | Asker::Resurrect { .. }
+            | Asker::Remake(_)
             | Asker::Revive(_) => {}
         }
     }

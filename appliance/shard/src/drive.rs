@@ -50,7 +50,10 @@ impl Shard {
             }
             Output::Successor(successor) => self.add_successor(key, *successor),
             Output::Inherit(inheritance) => self.inherit(now, key, spi, inheritance),
-            Output::Retransmitted { .. } => self.counters.retransmits += 1,
+            Output::Retransmitted { .. } => {
+                self.counters.retransmits += 1;
+                self.doubt(now, key, spi);
+            }
             Output::Probed(outcome) => self.probed(key, spi, outcome),
             Output::Event(event) => self.peer_event(now, key, spi, event),
             Output::Parked(cause) => {
@@ -103,6 +106,7 @@ impl Shard {
         peer.recorder.ike_in = Some(now);
         self.trust(key);
         self.settle_contests(now, key, spi, path);
+        self.renew_lost_pair(now, key);
         if self.peers.get(key).is_some_and(|p| !p.is_replaced(spi)) {
             self.follow(now, key, spi, path);
         }

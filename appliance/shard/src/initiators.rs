@@ -36,6 +36,7 @@ struct Begun {
     initiator: Initiator,
     /// The device that it is to bring back.
     revives: Option<DeviceId>,
+    since: Instant,
     armed: Option<Instant>,
 }
 
@@ -157,6 +158,7 @@ impl Shard {
         let key = self.initiators.slab.insert(Begun {
             initiator,
             revives,
+            since: now,
             armed: None,
         });
         self.initiators.by_spi_i.insert(spi_i, key);
@@ -258,12 +260,13 @@ impl Shard {
             return;
         }
         let revives = self.revives(key);
+        let since = now - self.has_taken(now, key);
         let Some(begun) = self.remove_initiator(key) else {
             return;
         };
         match (step, revives) {
             (Step::Established(sa), None) => self.place_initiated(now, *sa),
-            (Step::Established(sa), Some(device)) => self.place_revived(now, device, *sa),
+            (Step::Established(sa), Some(device)) => self.place_revived(now, device, *sa, since),
             (Step::Failed(reason), None) => {
                 self.counters.failures.count(reason);
                 self.initiate_again(now, begun.template());
@@ -279,6 +282,12 @@ impl Shard {
     /// The device that a handshake of ours is to bring back.
     pub(crate) fn revives(&self, key: usize) -> Option<DeviceId> {
         self.initiators.slab.get(key).and_then(|b| b.revives)
+    }
+
+    /// How long a handshake of ours has gone on.
+    pub(crate) fn has_taken(&self, now: Instant, key: usize) -> Duration {
+        let since = self.initiators.slab.get(key).map_or(now, |b| b.since);
+        now.saturating_duration_since(since)
     }
 
     /// Whether the peer of a handshake of ours may believe in its IKE SA already.

@@ -81,9 +81,7 @@ impl Shard {
         if run.packets.is_empty() {
             return;
         }
-        if let Some(key) = self.pairs.get(run.pair).map(|pair| pair.peer) {
-            self.before_send(now, key);
-        }
+        self.before_send(now, run.pair);
         self.seal(run.pair, &run.packets, sink);
         self.check_volume(now, run.pair);
         run.packets.clear();
@@ -98,9 +96,7 @@ impl Shard {
         segmentation: Option<Segmentation>,
         sink: &mut dyn PacketSink,
     ) {
-        if let Some(key) = self.pairs.get(at).map(|pair| pair.peer) {
-            self.before_send(now, key);
-        }
+        self.before_send(now, at);
         each(packet, segmentation, |packet| {
             self.send_large(now, at, packet, sink);
         });

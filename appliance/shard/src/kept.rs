@@ -38,6 +38,8 @@ pub(crate) struct Kept {
     pub(crate) cause: CloseCause,
     since: Instant,
     hit: Option<Instant>,
+    /// Nothing has ever come on it.
+    unused: bool,
     /// The directory is being asked whether it may go on.
     asking: bool,
 }
@@ -60,6 +62,25 @@ impl KeptSas {
 impl Peer {
     pub(crate) fn kept(&self, spi: u64) -> Option<&Kept> {
         self.kept.iter().find(|k| k.sa.local_spi() == spi)
+    }
+
+    /// Whether a parked IKE SA may go on. What comes late for an older one is no news: the device has
+    /// used a younger one since. But one whose IKE_AUTH was answered in vain it may have only now.
+    fn may_go_on(&self, spi: u64, path: &Path) -> bool {
+        use SaState::{Authenticating, Established, Parked, Provisional};
+        let parked = |k: &&Kept| k.sa.state() == Parked;
+        let Some(kept) = self.kept(spi).filter(parked) else {
+            return false;
+        };
+        let younger = |sa: &IkeSa| sa.created() > kept.sa.created();
+        let in_use = |sa: &&IkeSa| matches!(sa.state(), Authenticating | Established | Provisional);
+        let here = |sa: &IkeSa| sa.path().remote == path.remote;
+        kept.unused && self.ike_sas.iter().filter(in_use).all(here)
+            || !self.ike_sas.iter().filter(in_use).any(younger)
+                && !self
+                    .kept
+                    .iter()
+                    .any(|k| younger(&k.sa) && !k.unused && parked(&k))
     }
 
     fn kept_mut(&mut self, spi: u64) -> Option<&mut Kept> {
@@ -95,6 +116,7 @@ impl Shard {
         peer.buried.extend(&parked);
         let label = Arc::clone(&peer.label);
         let mut clocks = None;
+        let children = self.children_of(key, &parked);
         for at in parked {
             let spi_in = self.pairs.get(at).map(|p| p.spi_in);
             clocks = spi_in.and_then(|spi| self.clocks(key, spi)).or(clocks);
@@ -123,6 +145,7 @@ impl Shard {
         if self.peers.get(key).is_some_and(|p| p.pairs.is_empty()) {
             self.record_clocks(key, clocks);
             self.peer_down(now, key, cause);
+            self.lost_with_its_sa(key, children);
         }
     }
 
@@ -135,12 +158,18 @@ impl Shard {
         let of_it = |at: &usize| self.pairs.get(*at).is_some_and(|p| p.ike_spi == spi);
         let (pairs, others) = peer.buried.drain(..).partition(of_it);
         peer.buried = others;
+        let pairs: Vec<usize> = pairs;
+        let spis = pairs.iter().filter_map(|at| self.pairs.get(*at));
+        let mut opened = spis.filter_map(|p| self.sad.get(p.spi_in));
+        let unused =
+            sa.last_inbound() <= sa.created() && opened.all(|entry| entry.sa.packets() == 0);
         peer.kept.push(Kept {
             sa,
             pairs,
             cause,
             since: now,
             hit: None,
+            unused,
             asking: false,
         });
         let surplus = peer.kept.len().saturating_sub(MAX_OF_DEVICE);
@@ -242,7 +271,7 @@ impl Shard {
         let parked = kept.sa.state() == SaState::Parked;
         self.drain_kept(key, spi);
         match said {
-            Err(_) if opens && parked => self.may_go_on(now, key, spi, path, message.to_vec()),
+            Err(_) if opens && parked => self.ask_to_go_on(now, key, spi, path, message.to_vec()),
             Err(_) if opens => self.tombstone_hit(now, key, spi, spi, path),
             Err(reason) => self.refuse_message(now, path, reason),
             Ok(()) => {}
@@ -271,7 +300,7 @@ impl Shard {
         };
         let (key, ike_spi, spi_in) = (pair.peer, pair.ike_spi, pair.spi_in);
         if matches!(pair.life, PairLife::Parked { .. }) {
-            self.may_go_on(now, key, ike_spi, path, Vec::new());
+            self.ask_to_go_on(now, key, ike_spi, path, Vec::new());
         } else {
             self.tombstone_hit(now, key, ike_spi, spi_in.into(), path);
         }
@@ -279,22 +308,13 @@ impl Shard {
 
     /// The peer of a parked IKE SA lives. Unless it has a successor, and if nobody else has got its
     /// selectors meanwhile, it goes on.
-    fn may_go_on(&mut self, now: Instant, key: usize, spi: u64, path: Path, datagram: Vec<u8>) {
+    fn ask_to_go_on(&mut self, now: Instant, key: usize, spi: u64, path: Path, datagram: Vec<u8>) {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
         let (device, tenant) = (peer.device, peer.tenant);
         let identity = peer.identity.clone();
-        if peer.has_usable_ike_sa() {
-            return;
-        }
-        // What comes late for an older one is no news: the device has used a younger one since.
-        let born = peer.kept(spi).map(|k| k.sa.created());
-        let younger = |k: &Kept| {
-            let used = k.sa.last_inbound() > k.sa.created();
-            used && k.sa.state() == SaState::Parked && born.is_some_and(|at| k.sa.created() > at)
-        };
-        if peer.kept.iter().any(younger) {
+        if !peer.may_go_on(spi, &path) {
             return;
         }
         let Some(kept) = peer.kept_mut(spi).filter(|k| !k.asking) else {
@@ -338,11 +358,8 @@ impl Shard {
         let Some(key) = self.devices.get(&device).copied() else {
             return;
         };
-        let parked = |p: &Peer| {
-            let state = p.kept(spi).map(|k| k.sa.state());
-            state == Some(SaState::Parked) && !p.has_usable_ike_sa()
-        };
-        if !free || !self.peers.get(key).is_some_and(parked) || self.stage.is_ending() {
+        let may = self.peers.get(key).is_some_and(|p| p.may_go_on(spi, &path));
+        if !free || !may || self.stage.is_ending() {
             return;
         }
         let Some(mut kept) = self.take_kept(spi) else {
@@ -372,8 +389,13 @@ impl Shard {
         self.came_back(now, key, spi);
         if self.peers.get(key).is_some_and(|p| !p.pairs.is_empty()) {
             self.peer_up(now, key);
+        } else {
+            self.remake(now, key);
         }
         self.follow(now, key, spi, path);
+        self.drive(now, key);
+        // What the device has been given meanwhile it has left.
+        self.supersede(now, key, spi, &path, false);
         self.drive(now, key);
         if let Ok(header) = Header::parse(datagram) {
             self.peer_message(now, key, spi, path, &header, datagram);
@@ -403,9 +425,7 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        if peer.has_usable_ike_sa() {
-            return;
-        }
+        let usable = peer.has_usable_ike_sa();
         let recent = |at: Instant, within| now.saturating_duration_since(at) < within;
         let Some(kept) = peer.kept_mut(ike_spi) else {
             return;
@@ -415,6 +435,9 @@ impl Shard {
         }
         kept.hit = Some(now);
         kept.sa.repeat_farewell(path);
+        if usable {
+            return self.drain_kept(key, ike_spi);
+        }
         let (cause, nat) = (kept.cause, kept.sa.nat());
         peer.hear(now);
         if nat.peer && !nat.local && path.encapsulated {

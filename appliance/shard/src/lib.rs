@@ -32,6 +32,7 @@ pub mod io;
 mod kept;
 mod liveness;
 mod memory;
+mod one_way;
 mod outbound;
 mod packets;
 mod pairs;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How the older IKE SA of a contest is probed where the template has no DPD.
-const CONTEST: Schedule = Schedule::Fixed {
+pub(crate) const CONTEST: Schedule = Schedule::Fixed {
     interval: Duration::from_secs(2),
     retries: 3,
 };
@@ -105,11 +105,19 @@ impl Shard {
 
     /// An ESP packet is about to be sent to the device: on demand, a probe precedes it when
     /// nothing has come for the interval.
-    pub(crate) fn before_send(&mut self, now: Instant, key: usize) {
+    pub(crate) fn before_send(&mut self, now: Instant, pair: usize) {
+        let Some(pair) = self.pairs.get_mut(pair) else {
+            return;
+        };
+        let (key, spi_in) = (pair.peer, pair.spi_in);
+        let one_way = pair.unanswered.is_too_long(now);
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
         peer.sends(now);
+        if one_way {
+            self.ask_about_pair(now, key, spi_in);
+        }
         self.suspect(now, key);
         let Some(peer) = self.peers.get(key) else {
             return;

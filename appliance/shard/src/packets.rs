@@ -2,6 +2,7 @@
 
 use crate::Shard;
 use crate::io::{HandOff, PacketSink};
+use crate::one_way::Unanswered;
 use crate::pairs::PairLife;
 use crate::spi::shard_of;
 use hawser_esp::mss;
@@ -136,7 +137,10 @@ impl Shard {
         if !heard || lingers {
             return;
         }
-        let confirms = self.pairs.get(at).is_some_and(|pair| pair.unconfirmed);
+        let confirms = self.pairs.get_mut(at).is_some_and(|pair| {
+            pair.unanswered = Unanswered::default();
+            pair.unconfirmed
+        });
         if let Some(peer) = self.peers.get_mut(key) {
             let was_silent = peer.hear(now);
             peer.flow.hear(now);

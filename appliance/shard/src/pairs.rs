@@ -2,6 +2,7 @@
 
 use crate::Shard;
 use crate::io::{Message, Output, RouteChange, ShardId};
+use crate::one_way::Unanswered;
 use crate::timers::TimerKey;
 use hawser_crypto::{EspOpener, EspSealer};
 use hawser_esp::mtu::Encapsulation;
@@ -65,6 +66,8 @@ pub(crate) struct Pair {
     pub(crate) soft_bytes: u64,
     pub(crate) hard_bytes: u64,
     pub(crate) rekeying: bool,
+    /// What was sent on it since anything came.
+    pub(crate) unanswered: Unanswered,
 }
 
 impl Pair {
@@ -162,6 +165,7 @@ impl Shard {
             soft_bytes: bytes / 10 * 9,
             hard_bytes: bytes,
             rekeying: false,
+            unanswered: Unanswered::default(),
         };
         let event = Event::ChildSaInstalled {
             spi_in: install.spi_in,
@@ -347,7 +351,10 @@ impl Shard {
         let clocks = self.clocks(key, spi_in);
         self.remember_clock(key, spi_in);
         let buried = self.is_ending(key, ike_spi);
-        let missed = self.missed(key, at, cause).filter(|_| !buried);
+        let missed = match buried {
+            true => Vec::new(),
+            false => self.missed(key, at, cause),
+        };
         self.miss_pair(now, key, cause);
         self.activate_successor(key, spi_in);
         self.deactivate_pair(at);
@@ -373,9 +380,7 @@ impl Shard {
         if self.peers.get(key).is_some_and(|p| p.pairs.is_empty()) {
             self.record_clocks(key, clocks);
             self.peer_down(now, key, cause);
-            if let Some(child) = missed {
-                self.lost_last_pair(now, key, child);
-            }
+            self.lost_last_pair(now, key, missed);
             self.has_left(now, key);
         }
     }

@@ -8,6 +8,7 @@ use crate::index::Indexed;
 use crate::io::{DeviceId, DirectoryRequest, Question};
 use crate::kept::Kept;
 use crate::liveness::{Ping, SILENT_AFTER};
+use crate::one_way::OneWay;
 use crate::recorder::Recorder;
 use crate::remake::Lost;
 use crate::revive::Revival;
@@ -69,6 +70,10 @@ pub(crate) struct Peer {
     /// When it is looked at for what might be inconsistent.
     pub(crate) check_at: Option<Instant>,
     pub(crate) flow: Flow,
+    /// A pair that it may have lost.
+    pub(crate) one_way: Option<OneWay>,
+    /// When a pair was last made anew for that.
+    pub(crate) nudged: Option<Instant>,
     pub(crate) lost: Option<Lost>,
     /// When we last asked for a pair that it had lost.
     pub(crate) remade: Option<Instant>,
@@ -165,7 +170,8 @@ impl Peer {
             .chain(self.dpd_at)
             .chain(self.audit_at)
             .chain(self.check_at)
-            .chain(self.lost.as_ref().map(|lost| lost.at))
+            .chain(self.lost.as_ref().and_then(|lost| lost.at))
+            .chain(self.one_way.as_ref().and_then(|lost| lost.at))
             .chain(self.revival.as_ref().and_then(Revival::next))
             .min()
     }
@@ -224,6 +230,8 @@ impl Shard {
             audit_at: None,
             check_at: None,
             flow: Flow::default(),
+            one_way: None,
+            nudged: None,
             lost: None,
             remade: None,
             gone: None,
@@ -285,6 +293,7 @@ impl Shard {
         self.audit_due(now, key);
         self.revive_due(now, key);
         self.remake_due(now, key);
+        self.one_way_due(now, key);
         self.reconcile_due(now, key);
         self.drive(now, key);
     }
@@ -355,6 +364,7 @@ impl Shard {
             return;
         };
         (peer.up, peer.since, peer.down_cause) = (true, now, None);
+        peer.lost = None;
         let label = Arc::clone(&peer.label);
         self.event(Some(label), Event::PeerUp);
         self.count(key);

@@ -9,7 +9,7 @@
 use crate::Shard;
 use crate::asks::Asker;
 use crate::io::{DeviceId, DirectoryRequest, Located, Message, Output, Question, ShardId};
-use crate::pairs::Pair;
+use crate::peer::Peer;
 use hawser_flight::{CloseCause, Event, Path, RevivalOutcome, Role};
 use hawser_ike::IkeSa;
 use hawser_ike::handshake::initiator::Initiator;
@@ -58,12 +58,12 @@ pub(crate) struct Held {
 /// A device that is being brought back.
 #[derive(Debug)]
 pub(crate) struct Revival {
-    begun: Instant,
     /// Its IKE SA is not given up yet: this ends when anything comes on it.
     pub(crate) early: bool,
     pub(crate) held: Option<Held>,
     /// Local SPI of the IKE SA, kept or not given up yet, whose Child SAs are wanted.
     pub(crate) spi: u64,
+    children: Vec<ChildTemplate>,
     path: Path,
     attempts: u8,
     put_off: u8,
@@ -157,8 +157,7 @@ impl Shard {
         };
         // Silence is counted until the request that was given up was first sent.
         let asked = peer.kept(spi).and_then(|k| k.sa.waiting_since());
-        let silent = asked.unwrap_or(now).saturating_duration_since(peer.heard);
-        if silent <= BELIEVED {
+        if is_believed(peer, asked.unwrap_or(now)) {
             // Many may be lost at once: not all come back in the same moment.
             let jitter = Duration::from_millis(self.rng.random_range(0..500));
             self.begin_revival(now, key, spi, Some(cause), now + wait + jitter);
@@ -196,10 +195,8 @@ impl Shard {
         let (device, path) = (peer.device, peer.path);
         let settings = peer.template.upkeep;
         let wanted = settings.revive == Revive::On && peer.template.initiate.is_none();
-        let had_pairs = self
-            .lost_sa(key, spi)
-            .is_some_and(|(_, pairs)| !pairs.is_empty());
-        if !wanted || !had_pairs || peer.revival.is_some() || self.stage.is_ending() {
+        let children = self.lost_children(key, spi);
+        if !wanted || children.is_empty() || peer.revival.is_some() || self.stage.is_ending() {
             return;
         }
         if !may_show(&settings, peer.secret.as_ref()) {
@@ -217,10 +214,10 @@ impl Shard {
         self.tell_shards(to, true);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.revival = Some(Revival {
-                begun: now,
                 early: after.is_none(),
                 held: None,
                 spi,
+                children,
                 path,
                 attempts: 0,
                 put_off: 0,
@@ -299,15 +296,14 @@ impl Shard {
             revival.early = false;
             return self.go_on(now, handshake, held.token, held.answer);
         }
-        let (spi, endpoint) = (revival.spi, revival.path.remote);
-        let (device, tenant) = (peer.device, peer.tenant);
-        let identity = peer.identity.clone();
+        let remote = revival.children.iter().flat_map(|c| &c.remote);
         let question = DirectoryRequest::Locate {
-            tenant,
-            identity,
-            endpoint,
-            selectors: self.lost_selectors(key, spi),
+            tenant: peer.tenant,
+            identity: peer.identity.clone(),
+            endpoint: revival.path.remote,
+            selectors: remote.copied().collect(),
         };
+        let device = peer.device;
         self.ask(now, Asker::Revive(device), Question::Directory(question));
     }
 
@@ -345,47 +341,45 @@ impl Shard {
     }
 
     /// The IKE SA that the device has lost, or may have, and its pairs.
-    fn lost_sa(&self, key: usize, spi: u64) -> Option<(&IkeSa, Vec<&Pair>)> {
+    fn lost_sa(&self, key: usize, spi: u64) -> Option<(&IkeSa, Vec<usize>)> {
         let peer = self.peers.get(key)?;
-        let (sa, pairs) = match peer.kept(spi) {
-            Some(kept) => (&kept.sa, &kept.pairs),
-            None => (peer.find_ike_sa(spi)?, &peer.pairs),
-        };
-        let pairs = pairs.iter().filter_map(|at| self.pairs.get(*at));
-        Some((sa, pairs.filter(|p| p.ike_spi == spi).collect()))
+        if let Some(kept) = peer.kept(spi) {
+            return Some((&kept.sa, kept.pairs.clone()));
+        }
+        let of_it = |at: &usize| self.pairs.get(*at).is_some_and(|p| p.ike_spi == spi);
+        let pairs = peer.pairs.iter().copied().filter(of_it);
+        Some((peer.find_ike_sa(spi)?, pairs.collect()))
     }
 
     /// What its pairs cover on the device's side.
     pub(crate) fn lost_selectors(&self, key: usize, spi: u64) -> Vec<TrafficSelector> {
+        let children = self.lost_children(key, spi).into_iter();
+        children.flat_map(|c| c.remote).collect()
+    }
+
+    /// What its pairs were, or, where they had ended before, what they had been.
+    fn lost_children(&self, key: usize, spi: u64) -> Vec<ChildTemplate> {
         let pairs = self.lost_sa(key, spi).map(|(_, pairs)| pairs);
-        let pairs = pairs.unwrap_or_default().into_iter();
-        pairs.flat_map(|p| p.remote.iter().copied()).collect()
+        let children = self.children_of(key, &pairs.unwrap_or_default());
+        let lost = self.peers.get(key).and_then(|p| p.lost.as_ref());
+        match lost.filter(|_| children.is_empty()) {
+            Some(lost) => lost.children.clone(),
+            None => children,
+        }
     }
 
     /// What the device had, as a template: its selectors, its suite, its secret.
     fn revival_template(&self, key: usize) -> Option<Arc<PeerTemplate>> {
         let peer = self.peers.get(key)?;
         let revival = peer.revival.as_ref()?;
-        let (sa, pairs) = self.lost_sa(key, revival.spi)?;
+        let (sa, _) = self.lost_sa(key, revival.spi)?;
         let secret = peer.secret.clone()?;
         let base = &peer.template;
-        let mut children: Vec<ChildTemplate> = Vec::new();
-        for pair in pairs {
-            // A pair that was being rekeyed is there twice.
-            let same = |c: &ChildTemplate| c.local == pair.local && c.remote == pair.remote;
-            if !children.iter().any(same) {
-                children.push(ChildTemplate {
-                    local: pair.local.clone(),
-                    remote: pair.remote.clone(),
-                    ..sa.template().children.get(pair.child)?.clone()
-                });
-            }
-        }
         let mut ike_proposals = vec![sa.suite().as_proposal()];
         ike_proposals.extend(base.ike_proposals.iter().cloned());
         Some(Arc::new(PeerTemplate {
             ike_proposals,
-            children,
+            children: revival.children.clone(),
             retransmission: RETRANSMISSION,
             initiate: Some(Initiate {
                 remote: revival.path.remote,
@@ -441,9 +435,15 @@ impl Shard {
         }
     }
 
-    /// A handshake of ours has succeeded. If the device has come back by itself meanwhile both are
-    /// up: the one that the branch began stays.
-    pub(crate) fn place_revived(&mut self, now: Instant, device: DeviceId, mut sa: IkeSa) {
+    /// A handshake of ours, begun at `since`, has succeeded. If the device has begun one meanwhile both
+    /// are up, and the one that the branch began stays. What it had before it gives up by itself.
+    pub(crate) fn place_revived(
+        &mut self,
+        now: Instant,
+        device: DeviceId,
+        mut sa: IkeSa,
+        since: Instant,
+    ) {
         let spi = sa.local_spi();
         let Some(key) = self.devices.get(&device).copied() else {
             return self.place_initiated(now, sa);
@@ -459,22 +459,25 @@ impl Shard {
             ..(**base).clone()
         };
         sa.set_template(Arc::new(template));
-        let begun = peer.revival.as_ref().map(|r| r.begun);
+        let forgotten = peer.revival.is_some();
         let theirs = |sa: &&IkeSa| {
             sa.role() == Role::Responder
                 && sa.state() == SaState::Established
-                && begun.is_none_or(|begun| sa.created() >= begun)
+                && sa.created() >= since
         };
         let rival = peer.ike_sas.iter().rfind(theirs).map(IkeSa::local_spi);
         peer.revived = Some((spi, now));
         let base = Arc::clone(base);
         // Nothing came on what it had before: it has forgotten that.
-        self.settle(now, key, sa, begun.is_some() && rival.is_none());
+        self.settle(now, key, sa, forgotten && rival.is_none());
         if let Some(peer) = self.peers.get_mut(key) {
             peer.template = base;
         }
         if let Some(rival) = rival {
             self.prefer(now, key, rival, spi);
+        }
+        if self.peers.get(key).is_some_and(|p| p.pairs.is_empty()) {
+            self.remake(now, key);
         }
         self.arm_peer(key);
     }
@@ -537,6 +540,11 @@ impl Shard {
             self.reviving.remove(endpoint, who);
         }
     }
+}
+
+/// Whether the endpoint of a device was still its at a time.
+pub(crate) fn is_believed(peer: &Peer, at: Instant) -> bool {
+    at.saturating_duration_since(peer.heard) <= BELIEVED
 }
 
 /// Whether a secret may be shown the proof of: strong ones always.

@@ -7,24 +7,30 @@
 //! old SA ends it all.
 
 use crate::Shard;
-use crate::revive::Held;
+use crate::revive::{Held, is_believed};
 use hawser_flight::RevivalOutcome;
+use hawser_ike::IkeSa;
 use hawser_ike::io::{KeAnswer, Token};
 use hawser_ike::window::Schedule;
 use hawser_policy::Revive;
 use std::time::{Duration, Instant};
 
 /// ESP at least so often, for so long, is steady.
-const GAP: Duration = Duration::from_millis(2500);
+const GAP: Duration = Duration::from_millis(1900);
 const STEADY: Duration = Duration::from_secs(5);
 
 /// How long it may stop, and how long a device may have stopped that is suspected.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(2);
 const STALE: Duration = Duration::from_secs(10);
 
+/// How long a request may be unanswered, and nothing have come, before the IKE SA is doubted.
+const UNANSWERED: Duration = Duration::from_secs(2);
+const DOUBT: Duration = Duration::from_secs(5);
+
 /// How long the test may take before a handshake is begun, and before that is gone on with.
-const ANSWER: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_millis(500);
 const LAST_CHANCE: Duration = Duration::from_millis(300);
+const LONGEST_CHANCE: Duration = Duration::from_secs(3);
 
 const TEST: Schedule = Schedule::Fixed {
     interval: Duration::from_secs(2),
@@ -48,6 +54,11 @@ impl Flow {
             self.since = Some(now);
         }
         self.last = Some(now);
+    }
+
+    /// When it last came.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.last
     }
 
     /// Whether it came steadily until it broke off just now.
@@ -83,6 +94,21 @@ impl Shard {
         self.drive(now, key);
     }
 
+    /// A request to the device has been sent again: where nothing has come for a while the device may
+    /// have lost the IKE SA.
+    pub(crate) fn doubt(&mut self, now: Instant, key: usize, spi: u64) {
+        let Some(peer) = self.peers.get(key).filter(|p| p.newest() == Some(spi)) else {
+            return;
+        };
+        let Some(asked) = peer.find_ike_sa(spi).and_then(IkeSa::waiting_since) else {
+            return;
+        };
+        let silent = peer.heard + DOUBT <= now && asked + UNANSWERED <= now;
+        if silent && is_believed(peer, asked) {
+            self.begin_early_revival(now, key, spi, now);
+        }
+    }
+
     /// Something authentic has come from the device: it has not lost its SA.
     pub(crate) fn trust(&mut self, key: usize) {
         let revival = self.peers.get(key).and_then(|p| p.revival.as_ref());
@@ -101,6 +127,7 @@ impl Shard {
         answer: KeAnswer,
     ) -> Option<KeAnswer> {
         let device = self.revives(handshake);
+        let took = self.has_taken(now, handshake);
         let key = device.and_then(|device| self.devices.get(&device).copied());
         let Some((key, peer)) = key.and_then(|key| Some((key, self.peers.get_mut(key)?))) else {
             return Some(answer);
@@ -113,7 +140,8 @@ impl Shard {
             return Some(answer);
         }
         revival.held = Some(Held { token, answer });
-        revival.at = Some(now + LAST_CHANCE);
+        // As long as the answer to our IKE_SA_INIT took, and as long again.
+        revival.at = Some(now + (2 * took).clamp(LAST_CHANCE, LONGEST_CHANCE));
         let spi = revival.spi;
         if let Some(sa) = peer.ike_sa(spi) {
             sa.test_again(&mut crate::env!(self, now), TEST);

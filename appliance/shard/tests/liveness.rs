@@ -139,7 +139,10 @@ fn without_dpd_nobody_is_given_up() {
         world.inner(hq, 0, udp(LAN, BRANCH));
         world.run(10 * SECOND);
     }
-    assert_eq!(world.show(hq)[0].line.status, PeerStatus::Up);
+    // Nothing speaks for it, and nothing has ended.
+    let peer = &world.show(hq)[0];
+    assert_eq!(peer.line.status, PeerStatus::Degraded);
+    assert_eq!(peer.ike_sas[0].children.len(), 1);
 }
 
 #[test]

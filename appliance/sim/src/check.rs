@@ -26,6 +26,7 @@ impl World {
             return;
         }
         let (counts, alone) = (branch.counts(), branch.alone_since());
+        let lost = branch.lost_one_at();
         if self.is_held_by_another(at) {
             return;
         }
@@ -33,7 +34,7 @@ impl World {
             return self.judge_silent(at, counts);
         };
         // It may give up by itself, long after everything has healed.
-        let last = alone.map_or(reached, |since| since.max(reached));
+        let last = reached.max(lost);
         if self.now < last + PATIENCE {
             return self.queue.push(last + PATIENCE, Happening::Judge(at));
         }

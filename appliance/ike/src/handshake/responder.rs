@@ -19,6 +19,7 @@ use crate::select::{IkeSuite, SelectedIke, select_ike, selected_ike_to_sa};
 use hawser_crypto::{KeError, SharedSecret};
 use hawser_flight::{HandshakeFailure, MessageError, Path, Role};
 use hawser_policy::{Candidate, IkeProposal, PeerTemplate, Policy};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -348,7 +349,7 @@ impl Responder {
             role: Role::Responder,
             spi_i: self.spi_i,
             spi_r: self.spi_r,
-            path,
+            path: self.home(path),
             nat: self.nat,
             fragmentation: self.fragmentation,
             keys: *keys,
@@ -368,6 +369,24 @@ impl Responder {
             },
         );
         AuthOutcome::Authenticated(Box::new(ike_sa), asked)
+    }
+
+    /// Where the peer is: without a NAT in front of it where it began, whoever passed on its IKE_AUTH.
+    fn home(&self, path: Path) -> Path {
+        let began = self.path.remote;
+        if self.nat.peer || path.remote.ip() == began.ip() {
+            return path;
+        }
+        // Past the NAT traversal port nobody who is not behind a NAT sends from another (RFC 7296 2.23).
+        let port = if path.encapsulated {
+            path.local.port()
+        } else {
+            began.port()
+        };
+        Path {
+            remote: SocketAddr::new(began.ip(), port),
+            ..path
+        }
     }
 
     fn refuse(

@@ -156,6 +156,11 @@ impl Branch {
         self.power
     }
 
+    /// When it last lost an IKE SA.
+    pub fn lost_one_at(&self) -> Instant {
+        self.alone_since
+    }
+
     /// Since when it has no IKE SA, if it has none.
     pub fn alone_since(&self) -> Option<Instant> {
         self.sas.is_empty().then_some(self.alone_since)

@@ -17,6 +17,8 @@ pub(super) struct Held {
     replaced: bool,
     /// Break before make: the next is made when it is gone.
     followed: bool,
+    /// Inbound SPIs of pairs that stay until its DELETE is answered, as in strongSwan.
+    leaving: Vec<u32>,
     /// When anything came on it, ESP of its Child SAs included, or it was last probed.
     pub(super) heard: Instant,
 }
@@ -24,6 +26,10 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn is_usable(&self) -> bool {
         self.sa.state() == SaState::Established && !self.replaced
+    }
+
+    fn is_deleting(&self) -> bool {
+        matches!(self.sa.state(), SaState::Deleting(_))
     }
 
     fn is_idle(&self) -> bool {
@@ -97,6 +103,7 @@ impl Branch {
             delete_at: None,
             replaced: false,
             followed: false,
+            leaving: Vec::new(),
             heard: now,
         });
     }
@@ -229,7 +236,14 @@ impl Branch {
                 }
             }
             Output::ActivateOutbound(spi_in) => self.pairs.activate(spi_in),
-            Output::RemoveChild { spi_in, linger, .. } => self.pairs.remove(now, spi_in, linger),
+            Output::RemoveChild { spi_in, linger, .. } => {
+                let keeps = self.plan.habits.kind != Kind::Comware;
+                let held = self.held(spi).filter(|h| keeps && h.is_deleting());
+                match held {
+                    Some(held) => held.leaving.push(spi_in),
+                    None => self.pairs.remove(now, spi_in, linger),
+                }
+            }
             Output::Successor(successor) => self.succeed(now, spi, *successor),
             Output::Inherit(inheritance) => self.inherit(now, inheritance),
             Output::Parked(cause) => {
@@ -287,6 +301,9 @@ impl Branch {
             return;
         };
         let held = self.sas.remove(at);
+        for spi_in in &held.leaving {
+            self.pairs.remove(now, *spi_in, Duration::ZERO);
+        }
         self.alone_since = now;
         self.log(format!("lost an IKE SA: {cause}"));
         if held.followed {
