@@ -88,6 +88,7 @@ pub(crate) struct Upkeep {
     pub(crate) revive_weak_secret: Option<bool>,
     pub(crate) audit: Option<Limit>,
     pub(crate) uniqueness: Option<Uniqueness>,
+    pub(crate) admit_undecided: Option<bool>,
 }
 
 /// A duration, or none on purpose (`"off"`).

@@ -25,6 +25,16 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    /// Devices that are alive: of the identity, and of the tenant.
+    pub(crate) fn alive(&self, tenant: TenantId, identity: &Identity) -> (u32, u32) {
+        let Some(book) = self.tenants.get(&tenant) else {
+            return (0, 0);
+        };
+        let number = book.numbers.get(identity);
+        let devices = number.and_then(|no| book.identities.get(no));
+        (devices.map_or(0, |d| d.alive), book.alive)
+    }
+
     pub(crate) fn answer(&self, request: DirectoryRequest) -> Answer {
         match request {
             DirectoryRequest::Locate {
@@ -76,11 +86,15 @@ struct Book {
     next: u64,
     devices: HashMap<DeviceId, Device>,
     claims: ByLife,
+    /// Devices that are alive.
+    alive: u32,
 }
 
 /// The devices of an identity.
 struct Devices {
     identity: Identity,
+    /// Those that are alive.
+    alive: u32,
     claims: ByLife,
     /// Those that are alive come first.
     endpoints: HashMap<SocketAddr, BTreeSet<(Life, DeviceId)>>,
@@ -159,9 +173,13 @@ impl Book {
         device.identity = number;
         let devices = self.identities.entry(number).or_insert_with(|| Devices {
             identity,
+            alive: 0,
             claims: ByLife::default(),
             endpoints: HashMap::new(),
         });
+        let lives = u32::from(device.life == Life::Alive);
+        devices.alive += lives;
+        self.alive += lives;
         devices
             .endpoints
             .entry(device.endpoint)
@@ -178,6 +196,8 @@ impl Book {
         let Some(device) = self.devices.remove(&id) else {
             return;
         };
+        let lived = u32::from(device.life == Life::Alive);
+        self.alive -= lived;
         let claim = (device.identity, id);
         device
             .nets
@@ -186,6 +206,7 @@ impl Book {
         let Some(devices) = self.identities.get_mut(&device.identity) else {
             return;
         };
+        devices.alive -= lived;
         device
             .nets
             .iter()

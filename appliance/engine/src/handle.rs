@@ -8,6 +8,7 @@ use crate::events::EventStream;
 use crate::incidents::Incidents;
 use crate::mailbox::Control;
 use crate::metrics::Metrics;
+use crate::plugins::Host;
 use crate::routes::RouteStatus;
 use crate::shard_thread::Shared;
 use crate::udp::Bound;
@@ -55,7 +56,7 @@ pub(crate) struct Parts {
     pub(crate) route_status: Arc<RouteStatus>,
     pub(crate) ends: Ends,
     pub(crate) workers: Vec<JoinHandle<()>>,
-    pub(crate) plugins: Option<Arc<Plugins>>,
+    pub(crate) plugins: Option<Arc<Host>>,
     pub(crate) runtime: Background,
     pub(crate) routes: Option<RouteTask>,
 }
@@ -81,7 +82,7 @@ struct Running {
     /// Held while the engine is shut down.
     closing: tokio::sync::Mutex<()>,
     workers: Mutex<Vec<JoinHandle<()>>>,
-    plugins: Option<Arc<Plugins>>,
+    plugins: Option<Arc<Host>>,
 }
 
 /// Nothing panics under these locks.
@@ -126,7 +127,8 @@ impl EngineHandle {
     /// The plugins, where there may be any ([`crate::EngineOptions::plugins`]). What is loaded,
     /// rolled back or unloaded there decides from then on.
     pub fn plugins(&self) -> Option<Arc<Plugins>> {
-        self.0.plugins.clone()
+        let host = self.0.plugins.as_ref()?;
+        Some(Arc::clone(&host.registry))
     }
 
     /// Number of shards.
@@ -310,6 +312,7 @@ impl Running {
             &policy,
             &self.route_status,
             &self.shared.incidents,
+            self.plugins.as_ref().map(|host| &*host.registry),
         );
     }
 
@@ -348,6 +351,9 @@ impl Running {
             .iter()
             .for_each(|mailbox| mailbox.put(Control::Stop));
         self.shared.queues.stop();
+        if let Some(host) = &self.plugins {
+            host.decisions.stop();
+        }
     }
 }
 

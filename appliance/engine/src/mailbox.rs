@@ -5,10 +5,12 @@ use crossbeam_queue::{ArrayQueue, SegQueue};
 use hawser_esp::packet::Ecn;
 use hawser_flight::Path;
 use hawser_policy::TenantId;
+use hawser_shard::hooks::Hooks;
 use hawser_shard::io::{Answer, AskId, Command, CommandId, HandOff, Message, Reply, ShardId};
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,6 +26,8 @@ pub(crate) enum Control {
     Message(Message),
     Answer(AskId, Answer),
     Command(CommandId, Command, ReplySender),
+    /// Which templates have plugins from now on.
+    Hooks(Arc<Hooks>),
     Snapshot(oneshot::Sender<ShardSnapshot>),
     /// End now, without DELETEs.
     Stop,
@@ -127,7 +131,6 @@ impl AsFd for Mailbox {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::sync::Arc;
 
     fn readable(mailbox: &Mailbox) -> bool {
         let mut fds = [rustix::event::PollFd::new(

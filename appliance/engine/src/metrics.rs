@@ -9,8 +9,10 @@ mod describe;
 use crate::counters::ShardSnapshot;
 use crate::error::StartError;
 use crate::incidents::Incidents;
+use crate::plugins;
 use crate::routes::RouteStatus;
 use hawser_flight::{CloseCause, DropReason, HandshakeFailure, MessageError};
+use hawser_plugin::Plugins;
 use hawser_policy::Policy;
 use hawser_shard::counters::Counters;
 use hawser_shard::view::PeerStatus;
@@ -59,7 +61,10 @@ impl Metrics {
             }
         };
         let handle = recorder.handle();
-        with_local_recorder(&recorder, describe::all);
+        with_local_recorder(&recorder, || {
+            describe::all();
+            plugins::describe();
+        });
         Ok(Self { recorder, handle })
     }
 
@@ -73,6 +78,7 @@ impl Metrics {
         policy: &Policy,
         routes: &RouteStatus,
         incidents: &Incidents,
+        plugins: Option<&Plugins>,
     ) {
         with_local_recorder(&self.recorder, || {
             gauge!("hawser_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -88,6 +94,7 @@ impl Metrics {
                 counter!("hawser_drops_total", "verdict" => verdict.label()).absolute(count);
             }
             counter!("hawser_incidents_lost_total").absolute(incidents.lost());
+            plugins.into_iter().for_each(plugins::publish);
         });
     }
 }
@@ -138,6 +145,7 @@ fn totals(snapshots: &[ShardSnapshot]) {
     total("hawser_dpd_probes_answered_total", |c| c.probes_answered);
     total("hawser_dpd_probes_failed_total", |c| c.probes_failed);
     total("hawser_endpoint_changes_total", |c| c.endpoint_moves);
+    total("hawser_plugin_undecided_total", |c| c.hooks_undecided);
     total("hawser_weak_suites_total", |c| c.weak_suites);
 
     let labelled = |name: &'static str, label: (&'static str, &'static str), of| {

@@ -11,7 +11,7 @@ use crate::incidents::Incidents;
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::options::{EngineOptions, InnerDevices, Routing};
-use crate::plugins;
+use crate::plugins::Host;
 use crate::routes::{RouteStatus, Routes};
 use crate::shard_thread::{self, Own, Shared};
 use crate::steering::Port;
@@ -62,20 +62,29 @@ impl Engine {
             .into();
         let queues = Arc::new(Queues::new(Arc::clone(&mailboxes)));
         let events = EventBus::new();
-        let plugins = options
-            .plugins
-            .map(|options| plugins::open(options, &events))
-            .transpose()
-            .map_err(StartError::Plugins)?;
+        let directory = Arc::new(Directory::default());
         let incidents = Incidents::start(options.incidents.as_deref(), &mut notes)?;
-        let workers = workers::start(&queues, options.workers.unwrap_or_else(cores))?;
+        let mut workers = workers::start(&queues, options.workers.unwrap_or_else(cores))?;
         // From here on workers wait: an error ends them.
-        let outside = Outside::start(&policy, routing, &events).inspect_err(|_| queues.stop())?;
+        let start = |options| Host::start(options, &events, &mailboxes, &directory);
+        let plugins = options.plugins.map(start).transpose();
+        let plugins = plugins
+            .inspect_err(|_| queues.stop())?
+            .map(|(host, threads)| {
+                workers.extend(threads);
+                host
+            });
+        let decisions = plugins.as_ref().map(|host| Arc::clone(&host.decisions));
+        let outside = Outside::start(&policy, routing, &events).inspect_err(|_| {
+            queues.stop();
+            decisions.iter().for_each(|d| d.stop());
+        })?;
         let shared = Shared {
             mailboxes,
-            directory: Arc::new(Directory::default()),
+            directory,
             queues,
             events,
+            decisions,
             routes: outside.changes,
             incidents,
         };

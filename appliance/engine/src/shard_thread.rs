@@ -12,6 +12,7 @@ use crate::incidents::Incidents;
 use crate::inner::{End, InnerQueues};
 use crate::mailbox::{Control, Mailbox, Packet, ReplySender};
 use crate::outbox::Outbox;
+use crate::plugins::{self, Decisions};
 use crate::poller::{Poller, Source};
 use crate::raw;
 use crate::tun::Queue;
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) queues: Arc<Queues>,
     pub(crate) events: EventBus,
     pub(crate) incidents: Incidents,
+    /// Absent where there are no plugins: no shard asks for them then.
+    pub(crate) decisions: Option<Arc<Decisions>>,
     /// Absent where inner devices are the caller's: nothing is routed.
     pub(crate) routes: Option<mpsc::UnboundedSender<(ShardId, RouteChange)>>,
 }
@@ -237,6 +240,7 @@ impl Loop {
                 self.commands.insert(id, replies);
                 self.shard.command(now, id, command);
             }
+            Control::Hooks(hooks) => self.shard.hooks(hooks),
             Control::Snapshot(to) => {
                 // Nobody waits any more: nothing is lost.
                 let _ = to.send(self.snapshot());
@@ -376,6 +380,14 @@ impl Loop {
                 let answer = self.shared.directory.answer(request);
                 self.shard.answer(now, id, answer);
             }
+            Output::Ask(id, Question::Authorize(request)) => {
+                let decisions = self.shared.decisions.as_ref();
+                let full = decisions.map(|d| d.authorize(self.id, id, request));
+                let nobody = || Some(plugins::undecided("this gateway runs without plugins"));
+                if let Some(answer) = full.unwrap_or_else(nobody) {
+                    self.shard.answer(now, id, answer);
+                }
+            }
             Output::Route(change) => {
                 if let Some(routes) = &self.shared.routes {
                     let _ = routes.send((self.id, change));
@@ -385,7 +397,12 @@ impl Loop {
                 Some(mailbox) => mailbox.put(Control::Message(message)),
                 None => tracing::error!(to = to.0, ?message, "message for a shard that is not"),
             },
-            Output::Event(peer, event) => self.shared.events.publish(self.id, peer, event),
+            Output::Event(peer, event) => {
+                if let Some(decisions) = &self.shared.decisions {
+                    decisions.flaps.note(peer.as_deref(), &event);
+                }
+                self.shared.events.publish(self.id, peer, event);
+            }
             Output::Reply(id, reply) => {
                 if let Some(replies) = self.commands.remove(&id) {
                     let _ = replies.send((self.id, reply));

@@ -122,6 +122,8 @@ pub struct IkeSa {
     pub(crate) last_inbound: Instant,
     pub(crate) rekey_at: Option<Instant>,
     pub(crate) expire_at: Option<Instant>,
+    /// It and what comes of rekeying it end then at the latest, whatever the template says.
+    pub(crate) ends_at: Option<Instant>,
     pub(crate) keepalive_at: Option<Instant>,
     pub(crate) next_id: u32,
     pub(crate) outstanding: Option<Outstanding>,
@@ -177,6 +179,7 @@ impl IkeSa {
             last_inbound: env.now,
             rekey_at,
             expire_at,
+            ends_at: None,
             keepalive_at: keepalive.map(|k| env.now + k),
             next_id: 0,
             outstanding: None,
@@ -486,6 +489,7 @@ impl IkeSa {
                 self.state = SaState::Established;
                 let leads = self.leads();
                 (self.rekey_at, self.expire_at) = renewal(&self.template.ike_lifetimes, leads, env);
+                self.bound_life();
             }
             SaState::Authenticating | SaState::Established | SaState::Rekeyed => {}
         }
@@ -494,6 +498,22 @@ impl IkeSa {
             self.child_deleted_by_peer(env, spi_out);
         }
         self.pump(env);
+    }
+
+    /// It ends after `time` at the latest, and so does what comes of rekeying it: then the peer has
+    /// to authenticate again.
+    pub fn limit_lifetime(&mut self, now: Instant, time: Duration) {
+        self.ends_at = Some(now + time);
+        self.bound_life();
+    }
+
+    fn bound_life(&mut self) {
+        let Some(end) = self.ends_at else {
+            return;
+        };
+        self.expire_at = Some(self.expire_at.map_or(end, |at| at.min(end)));
+        // A rekey shortly before the end would only make work.
+        self.rekey_at = self.rekey_at.filter(|at| *at < end);
     }
 
     /// When it wants to be woken, and why.

@@ -43,6 +43,9 @@ pub struct Upkeep {
     pub audit: Option<Duration>,
     /// What becomes of earlier IKE SAs of the same identity.
     pub uniqueness: Uniqueness,
+    /// While the authorization plugin of the template fails to decide, a new peer is let in as it
+    /// asks, instead of refused; an event names each that was.
+    pub admit_undecided: bool,
 }
 
 impl Upkeep {
@@ -57,6 +60,7 @@ impl Default for Upkeep {
             revive_weak_secret: false,
             audit: Some(Duration::from_secs(600)),
             uniqueness: Uniqueness::Device,
+            admit_undecided: false,
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Questions that wait for their answers.
 
 use crate::Shard;
+use crate::authorize;
+use crate::hooks::Authorized;
 use crate::io::{Answer, AskId, DeviceId, Output, Question};
+use crate::placing::Home;
 use crate::timers::TimerKey;
 use hawser_crypto::KeError;
 use hawser_flight::Path;
 use hawser_ike::io::{AuthRequest, ChildRequest, KeAnswer, Token};
 use hawser_ike::{IkeSa, KeRequest};
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// A question not answered by then has failed: whoever asked goes on without.
@@ -51,6 +54,14 @@ pub(crate) enum Asker {
     Revive(DeviceId),
     /// A device that has lost its last pair, and is to have another.
     Remake(DeviceId),
+    /// An authenticated IKE SA whose home is known.
+    Authorize(Box<IkeSa>, AuthRequest, Home),
+    /// A device that wants another Child SA, which the directory has nothing against.
+    AuthorizeChild {
+        device: DeviceId,
+        spi: u64,
+        request: ChildRequest,
+    },
     /// A new device that has claimed its selectors: has another one done so at the same time?
     Twin(DeviceId),
     /// A known device that lives again: has somebody else got what it holds meanwhile?
@@ -64,6 +75,16 @@ enum Kind {
     Respond,
     Agree,
     Directory,
+    Authorize,
+}
+
+impl Kind {
+    fn patience(self) -> Duration {
+        match self {
+            Self::Authorize => authorize::PATIENCE,
+            Self::Generate | Self::Respond | Self::Agree | Self::Directory => PATIENCE,
+        }
+    }
 }
 
 struct Asked {
@@ -72,10 +93,11 @@ struct Asked {
     until: Instant,
 }
 
-/// The questions, the oldest first: identifiers grow, and all have the same patience.
+/// The questions that wait, and when they have waited long enough.
 #[derive(Default)]
 pub(crate) struct Asks {
-    open: BTreeMap<u64, Asked>,
+    open: HashMap<u64, Asked>,
+    due: BTreeSet<(Instant, u64)>,
     last: u64,
     armed: Option<Instant>,
 }
@@ -84,6 +106,12 @@ impl Asks {
     fn next_id(&mut self) -> AskId {
         self.last += 1;
         AskId(self.last)
+    }
+
+    fn take(&mut self, id: u64) -> Option<Asked> {
+        let asked = self.open.remove(&id)?;
+        self.due.remove(&(asked.until, id));
+        Some(asked)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -98,14 +126,18 @@ impl Shard {
             Question::KeyExchange(KeRequest::Respond { .. }) => Kind::Respond,
             Question::KeyExchange(KeRequest::Agree { .. }) => Kind::Agree,
             Question::Directory(_) => Kind::Directory,
+            Question::Authorize(_) => Kind::Authorize,
         };
-        let (id, until) = (self.asks.next_id(), now + PATIENCE);
+        let (id, until) = (self.asks.next_id(), now + kind.patience());
         self.asks.open.insert(id.0, Asked { asker, kind, until });
-        if self.asks.armed.is_none() {
-            self.timers
-                .arm(&mut self.asks.armed, Some(until), TimerKey::Asks);
-        }
+        self.asks.due.insert((until, id.0));
+        self.arm_asks();
         self.out.push_back(Output::Ask(id, question));
+    }
+
+    fn arm_asks(&mut self) {
+        let next = self.asks.due.first().map(|(until, _)| *until);
+        self.timers.arm(&mut self.asks.armed, next, TimerKey::Asks);
     }
 
     /// Tells the directory something: its answer is of no interest.
@@ -117,7 +149,7 @@ impl Shard {
     /// An answer to a question of this shard. An answer that nobody waits for is dropped.
     pub fn answer(&mut self, now: Instant, id: AskId, answer: Answer) {
         self.clock = now;
-        let Some(asked) = self.asks.open.remove(&id.0) else {
+        let Some(asked) = self.asks.take(id.0) else {
             return;
         };
         match answer {
@@ -128,7 +160,7 @@ impl Shard {
                     device,
                     spi,
                     request,
-                } => self.child_located(now, device, spi, &request, &same, &others),
+                } => self.child_located(now, device, spi, request, &same, &others),
                 Asker::PlaceUnique(sa, request) => self.identity_located(now, sa, request, &same),
                 Asker::Twin(device) => self.twins_located(now, device, &same, &others),
                 Asker::Returned(device) => self.returned_located(now, device, &others),
@@ -145,8 +177,9 @@ impl Shard {
                 }
                 Asker::Revive(device) => self.revive_located(now, device, &same, &others),
                 Asker::Remake(device) => self.remake_located(now, device, &same, &others),
-                Asker::Responder { .. } | Asker::Initiator { .. } | Asker::Ike { .. } => {}
+                _ => {}
             },
+            Answer::Authorized(answer) => self.authorization(now, asked.asker, answer),
         }
     }
 
@@ -165,29 +198,34 @@ impl Shard {
                     self.drive(now, key);
                 }
             }
-            Asker::Place(..)
-            | Asker::PlaceUnique(..)
-            | Asker::Child { .. }
-            | Asker::Twin(_)
-            | Asker::Returned(_)
-            | Asker::Resurrect { .. }
-            | Asker::Remake(_)
-            | Asker::Revive(_) => {}
+            _ => {}
+        }
+    }
+
+    fn authorization(&mut self, now: Instant, asker: Asker, answer: Authorized) {
+        match asker {
+            Asker::Authorize(sa, request, home) => self.authorized(now, sa, request, home, answer),
+            Asker::AuthorizeChild {
+                device,
+                spi,
+                request,
+            } => self.child_authorized(now, device, spi, &request, answer),
+            _ => {}
         }
     }
 
     /// Questions that nobody has answered in time have failed.
     pub(crate) fn give_up_asks(&mut self, now: Instant) {
         self.asks.armed = None;
-        while let Some(first) = self.asks.open.first_entry() {
-            if first.get().until > now {
+        while let Some((until, id)) = self.asks.due.first().copied() {
+            if until > now {
                 break;
             }
-            let asked = first.remove();
-            self.give_up_ask(now, asked);
+            if let Some(asked) = self.asks.take(id) {
+                self.give_up_ask(now, asked);
+            }
         }
-        let next = self.asks.open.values().next().map(|asked| asked.until);
-        self.timers.arm(&mut self.asks.armed, next, TimerKey::Asks);
+        self.arm_asks();
     }
 
     fn give_up_ask(&mut self, now: Instant, asked: Asked) {
@@ -196,6 +234,10 @@ impl Shard {
             Kind::Respond => KeAnswer::Responded(Err(KeError::Generate)),
             Kind::Agree => KeAnswer::Agreed(Err(KeError::Generate)),
             Kind::Directory => return self.directory_silent(now, asked.asker),
+            Kind::Authorize => {
+                let undecided = Authorized::Undecided("no answer in time".to_owned());
+                return self.authorization(now, asked.asker, undecided);
+            }
         };
         self.key_exchanged(now, &asked.asker, failed);
     }

@@ -76,6 +76,8 @@ pub struct Counters {
     pub probes_answered: u64,
     /// Liveness probes given up.
     pub probes_failed: u64,
+    /// Questions to plugins that nobody decided.
+    pub hooks_undecided: u64,
     /// Peers' endpoints that moved.
     pub endpoint_moves: u64,
     /// SAs negotiated with a weak algorithm.

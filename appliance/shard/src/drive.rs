@@ -161,6 +161,7 @@ impl Shard {
         match &event {
             Event::ProbeSent { .. } => self.counters.probes_sent += 1,
             Event::ChildSaRefused { reason, .. } => self.counters.failures.count(*reason),
+            Event::PluginUndecided { .. } => self.counters.hooks_undecided += 1,
             Event::InvalidSpiHint { spi } => self.unknown_to_peer(now, key, ike_spi, *spi),
             _ => {}
         }

@@ -49,7 +49,7 @@ impl Shard {
         if let Some(key) = self.initiators.by_spi(local) {
             return self.initiator_message(now, key, path, &header, message);
         }
-        if self.placing.contains(&local) {
+        if self.placing.contains_key(&local) {
             // Its IKE_AUTH is being answered.
             return self.refuse_message(now, path, MessageError::Pending);
         }

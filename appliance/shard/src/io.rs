@@ -12,6 +12,7 @@
 //! 4. then [`Shard::poll_output`](crate::Shard::poll_output) until it is empty, in order:
 //!    order is meaning.
 
+use crate::hooks::{Allowed, AuthorizeRequest, Authorized};
 use crate::recorder::{Incident, Recall};
 use crate::view::{PeerView, StatusView};
 use hawser_esp::SealedBatch;
@@ -150,6 +151,8 @@ pub enum Question {
     KeyExchange(KeRequest),
     /// For the directory that shards share: answered at once, in order.
     Directory(DirectoryRequest),
+    /// For the authorization plugins of the peer's template.
+    Authorize(Box<AuthorizeRequest>),
 }
 
 /// What the directory is asked.
@@ -216,6 +219,8 @@ pub enum Answer {
         /// Devices of other identities.
         others: Vec<Located>,
     },
+    /// To [`Question::Authorize`].
+    Authorized(Authorized),
 }
 
 /// What one shard tells another.
@@ -280,6 +285,8 @@ pub struct Adoption {
     pub ike_sa: Box<IkeSa>,
     /// What it asked for.
     pub request: hawser_ike::io::AuthRequest,
+    /// What it is granted.
+    pub allowed: Allowed,
     /// The device of the receiver that it belongs to.
     pub device: DeviceId,
     /// The shard whose bucket the IKE SPI has.

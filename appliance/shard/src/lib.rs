@@ -12,10 +12,12 @@
 //! * devices: `placing` finds out which one a peer is and on which shard it lives, `contest` which
 //!   of its IKE SAs stays, `peer` is the device, `memory` what is kept of it, `liveness` its DPD;
 //! * [`recorder`] is what was recorded of each device, and what a drop leaves behind;
+//! * plugins: [`hooks`] is what they are asked, `authorize` carries out what they answer;
 //! * `asks` (questions), `timers`, `commands`, `status`, `census`.
 
 pub mod admission;
 mod asks;
+mod authorize;
 mod census;
 mod commands;
 mod contest;
@@ -24,6 +26,7 @@ mod cycle;
 mod drive;
 mod endpoint;
 mod hints;
+pub mod hooks;
 mod ike_messages;
 mod index;
 mod initiators;
@@ -61,6 +64,7 @@ use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, Path, PeerLabel};
 use hawser_ike::handshake::cookie::CookieJar;
 use hawser_policy::{Policy, TenantId};
+use hooks::Hooks;
 use index::Index;
 use initiators::Initiators;
 use io::{DeviceId, InnerPacket, Message, Output, PacketSink, ShardId};
@@ -74,7 +78,7 @@ use rand_chacha::ChaCha20Rng;
 use responders::Responders;
 use revive::Reviving;
 use slab::Slab;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 use timers::Timers;
@@ -107,8 +111,9 @@ pub struct Shard {
     next_device: u64,
     /// The device of each IKE SA, by local SPI.
     ike_index: HashMap<u64, usize>,
-    /// IKE SAs, authenticated, whose device is being looked for.
-    placing: HashSet<u64>,
+    /// IKE SAs, authenticated, whose device is being looked for or that are being authorized, and
+    /// the keys of the half-open SAs that they were.
+    placing: HashMap<u64, usize>,
     /// IKE SAs with a SPI of this shard's bucket that were handed over.
     forwards: HashMap<u64, ShardId>,
     /// IKE SAs, here or kept here, whose SPI has another shard's bucket: which shard's.
@@ -126,6 +131,7 @@ pub struct Shard {
     spds: Vec<Outbound>,
     timers: Timers,
     asks: Asks,
+    hooks: Arc<Hooks>,
     stage: Stage,
     out: VecDeque<Output>,
     counters: Counters,
@@ -173,7 +179,7 @@ impl Shard {
             devices: HashMap::new(),
             next_device: 0,
             ike_index: HashMap::new(),
-            placing: HashSet::new(),
+            placing: HashMap::new(),
             forwards: HashMap::new(),
             forwarded: HashMap::new(),
             gone: Gone::default(),
@@ -187,6 +193,7 @@ impl Shard {
             spds,
             timers: Timers::default(),
             asks: Asks::default(),
+            hooks: Arc::default(),
             stage: Stage::Running,
             out: VecDeque::new(),
             counters: Counters::default(),
@@ -303,6 +310,12 @@ impl Shard {
             Message::Yield(device) => self.yield_device(now, device),
             Message::SpiHint { source, spi } => self.spi_hint(now, source, spi),
         }
+    }
+
+    /// Which templates have plugins from now on; until it is called none has. A swap of a plugin
+    /// is none of the shard's business.
+    pub fn hooks(&mut self, hooks: Arc<Hooks>) {
+        self.hooks = hooks;
     }
 
     /// The next output, in order.

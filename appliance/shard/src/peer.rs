@@ -54,6 +54,8 @@ pub(crate) struct Peer {
     /// Nothing has come for so long that nothing proves it alive.
     pub(crate) silent: bool,
     pub(crate) dpd_at: Option<Instant>,
+    /// What plugins said about it when it was authorized.
+    pub(crate) attributes: Vec<(String, String)>,
     pub(crate) contests: Vec<Contest>,
     pub(crate) retiring: Vec<Retiring>,
     pub(crate) pings: Vec<Ping>,
@@ -219,6 +221,7 @@ impl Shard {
             heard: now,
             silent: false,
             dpd_at: None,
+            attributes: Vec::new(),
             contests: Vec::new(),
             retiring: Vec::new(),
             pings: Vec::new(),

@@ -7,7 +7,10 @@
 use crate::Shard;
 use crate::asks::Asker;
 use crate::drive::established_event;
-use crate::io::{Adoption, DeviceId, DirectoryRequest, Located, Message, Output, Question};
+use crate::hooks::Allowed;
+use crate::io::{
+    Adoption, DeviceId, DirectoryRequest, Located, Message, Output, Question, ShardId,
+};
 use hawser_flight::{CloseCause, Event, HandshakeFailure, Path, Role};
 use hawser_ike::IkeSa;
 use hawser_ike::io::{AuthRequest, ChildRefusal, ChildRequest};
@@ -26,6 +29,26 @@ enum Place<'a> {
     New,
     /// What it asks for is this device's.
     Taken(&'a Located),
+}
+
+/// Where an authenticated IKE SA goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Home {
+    /// To this device of ours.
+    Here(DeviceId),
+    /// To this device of another shard.
+    Elsewhere(DeviceId, ShardId),
+    /// To a device of its own.
+    New,
+}
+
+impl Home {
+    pub(crate) fn device(self) -> Option<DeviceId> {
+        match self {
+            Self::Here(device) | Self::Elsewhere(device, _) => Some(device),
+            Self::New => None,
+        }
+    }
 }
 
 /// Which device a peer at this endpoint is, of those that the directory names.
@@ -71,8 +94,15 @@ fn wants_whole_identity(sa: &IkeSa, same: &[Located]) -> bool {
 }
 
 impl Shard {
-    /// A peer has authenticated: the directory is asked for its device.
-    pub(crate) fn place(&mut self, now: Instant, mut sa: Box<IkeSa>, request: AuthRequest) {
+    /// A peer has authenticated, and its half-open SA has this key: the directory is asked for its
+    /// device.
+    pub(crate) fn place(
+        &mut self,
+        now: Instant,
+        half_open: usize,
+        mut sa: Box<IkeSa>,
+        request: AuthRequest,
+    ) {
         let path = sa.path();
         let tenant = sa.template().tenant;
         let wanted = request
@@ -94,7 +124,7 @@ impl Shard {
             endpoint: path.remote,
             selectors: wanted.to_vec(),
         };
-        self.placing.insert(sa.local_spi());
+        self.placing.insert(sa.local_spi(), half_open);
         self.ask(
             now,
             Asker::Place(sa, request),
@@ -172,37 +202,48 @@ impl Shard {
         if !taken && wants_whole_identity(&sa, same) {
             return self.locate_identity(now, sa, request);
         }
-        self.placing.remove(&sa.local_spi());
         let place = judge(sa.path().remote, same, others);
         self.go_to(now, sa, request, place);
     }
 
     fn go_to(&mut self, now: Instant, sa: Box<IkeSa>, request: AuthRequest, place: Place<'_>) {
-        match place {
-            Place::Taken(holder) => self.refuse_overlap(now, *sa, request, holder),
-            Place::Known(device) if device.shard != self.id => {
-                self.forwards.insert(sa.local_spi(), device.shard);
+        let home = match place {
+            Place::Taken(holder) => return self.refuse_overlap(now, *sa, request, holder),
+            Place::Known(known) if known.shard == self.id => Home::Here(known.device),
+            Place::Known(known) => Home::Elsewhere(known.device, known.shard),
+            Place::New => Home::New,
+        };
+        self.authorize(now, sa, request, home);
+    }
+
+    /// An IKE SA that is allowed goes to its device.
+    pub(crate) fn move_in(
+        &mut self,
+        now: Instant,
+        sa: Box<IkeSa>,
+        request: AuthRequest,
+        home: Home,
+        allowed: Allowed,
+    ) {
+        self.placing.remove(&sa.local_spi());
+        let key = match home {
+            Home::Elsewhere(device, shard) => {
+                self.forwards.insert(sa.local_spi(), shard);
                 let adoption = Adoption {
                     ike_sa: sa,
                     request,
-                    device: device.device,
+                    allowed,
+                    device,
                     from: self.id,
                 };
                 let message = Message::Adopt(Box::new(adoption));
-                self.out.push_back(Output::Send(device.shard, message));
+                return self.out.push_back(Output::Send(shard, message));
             }
-            Place::Known(device) => {
-                let key = self.device_or_new(now, device.device, &sa, &request.identity);
-                self.grant(now, key, sa, request);
-            }
-            Place::New => {
-                let key = match request.child {
-                    Some(_) => self.new_device(now, &sa, &request.identity),
-                    None => self.childless_home(now, &sa, &request.identity),
-                };
-                self.grant(now, key, sa, request);
-            }
-        }
+            Home::Here(device) => self.device_or_new(now, device, &sa, &request.identity),
+            Home::New if request.child.is_some() => self.new_device(now, &sa, &request.identity),
+            Home::New => self.childless_home(now, &sa, &request.identity),
+        };
+        self.grant(now, key, sa, request, allowed);
     }
 
     fn locate_identity(&mut self, now: Instant, sa: Box<IkeSa>, request: AuthRequest) {
@@ -229,7 +270,6 @@ impl Shard {
         request: AuthRequest,
         same: &[Located],
     ) {
-        self.placing.remove(&sa.local_spi());
         let keeps = sa.template().upkeep.uniqueness == Uniqueness::Keep;
         let endpoint = sa.path().remote;
         let elsewhere = |d: &&Located| d.alive && d.endpoint != endpoint;
@@ -244,12 +284,13 @@ impl Shard {
         let Adoption {
             ike_sa,
             request,
+            allowed,
             device,
             from,
         } = adoption;
         let key = self.device_or_new(now, device, &ike_sa, &request.identity);
         self.forwarded.insert(ike_sa.local_spi(), from);
-        self.grant(now, key, ike_sa, request);
+        self.grant(now, key, ike_sa, request, allowed);
     }
 
     /// The device, or a new one where it was forgotten meanwhile.
@@ -290,15 +331,25 @@ impl Shard {
         }
     }
 
-    fn grant(&mut self, now: Instant, key: usize, mut sa: Box<IkeSa>, request: AuthRequest) {
-        if let Some(peer) = self.peers.get_mut(key) {
+    fn grant(
+        &mut self,
+        now: Instant,
+        key: usize,
+        mut sa: Box<IkeSa>,
+        request: AuthRequest,
+        allowed: Allowed,
+    ) {
+        let grant = allowed.grant;
+        let device = self.peers.get_mut(key).map(|peer| {
             peer.secret = Some(request.secret);
+            peer.attributes = grant.attributes;
+            peer.device
+        });
+        self.tell_decisions(&sa, &request.identity, device, allowed.events);
+        if let Some(lifetime) = grant.lifetime {
+            sa.limit_lifetime(now, lifetime);
         }
-        let (local, remote) = request
-            .child
-            .map(|c| (c.local, c.remote))
-            .unwrap_or_default();
-        sa.grant(&mut crate::env!(self, now), local, remote);
+        sa.grant(&mut crate::env!(self, now), grant.local, grant.remote);
         self.settle(now, key, *sa, request.initial_contact);
     }
 
@@ -351,6 +402,7 @@ impl Shard {
         request: AuthRequest,
         holder: &Located,
     ) {
+        self.placing.remove(&sa.local_spi());
         let conflict = HandshakeFailure::SelectorConflict;
         let refusal = ChildRefusal::Selectors(conflict);
         sa.refuse(&mut crate::env!(self, now), refusal);
@@ -389,7 +441,7 @@ impl Shard {
         now: Instant,
         device: DeviceId,
         spi: u64,
-        request: &ChildRequest,
+        request: ChildRequest,
         same: &[Located],
         others: &[Located],
     ) {
@@ -407,13 +459,12 @@ impl Shard {
             (None, Some(_)) => Some(HandshakeFailure::RouteRefused),
             (None, None) => None,
         };
-        let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi)) else {
-            return;
+        let Some(reason) = reason else {
+            return self.authorize_child(now, device, spi, request);
         };
-        let mut env = crate::env!(self, now);
-        match reason {
-            None => sa.grant(&mut env, request.local.clone(), request.remote.clone()),
-            Some(reason) => sa.refuse(&mut env, ChildRefusal::Selectors(reason)),
+        if let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi)) {
+            let refusal = ChildRefusal::Selectors(reason);
+            sa.refuse(&mut crate::env!(self, now), refusal);
         }
         if let (None, Some(net)) = (holder, forbidden) {
             let prefix = net.to_string();

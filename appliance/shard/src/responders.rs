@@ -57,6 +57,15 @@ impl Responders {
         }
     }
 
+    /// The IKE SA that it became was refused: should its peer ask again, it gets the same answer.
+    pub(crate) fn refused(&mut self, key: usize, spi_r: u64, answer: Vec<Vec<u8>>) {
+        let half_open = self.slab.get_mut(key);
+        if let Some(half_open) = half_open.filter(|h| h.responder.spi_r == spi_r) {
+            half_open.responder.refused(answer);
+            self.by_spi_r.insert(spi_r, key);
+        }
+    }
+
     fn remove(&mut self, key: usize) -> Option<HalfOpen> {
         let gone = self.slab.try_remove(key)?;
         let responder = &gone.responder;
@@ -273,7 +282,7 @@ impl Shard {
             }
             AuthOutcome::Authenticated(sa, request) => {
                 self.responders.finish(key);
-                self.place(now, sa, request);
+                self.place(now, key, sa, request);
             }
         }
     }

@@ -37,6 +37,7 @@ impl Shard {
                 .iter()
                 .map(|sa| self.ike_view(now, peer, sa))
                 .collect(),
+            attributes: peer.attributes.clone(),
         };
         meant.map(view).collect()
     }

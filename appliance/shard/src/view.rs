@@ -136,4 +136,7 @@ pub struct PeerView {
     pub line: PeerLine,
     /// Its IKE SAs.
     pub ike_sas: Vec<IkeSaView>,
+    /// What authorization plugins said about it, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<(String, String)>,
 }

@@ -242,6 +242,8 @@ impl Gateway {
             Output::Ask(id, Question::KeyExchange(work)) => {
                 self.effects.push(Effect::Work(shard, id, work));
             }
+            // No plugin is loaded here: nobody asks.
+            Output::Ask(_, Question::Authorize(_)) => {}
             Output::Route(change) => self.route(&change),
             Output::Send(to, message) => self.effects.push(Effect::Mail(to, message)),
             Output::Event(label, event) => self.effects.push(Effect::Event(label, event)),

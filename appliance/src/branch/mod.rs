@@ -193,6 +193,7 @@ impl Branch {
                 }
                 // A branch has one shard, no routes and no operator.
                 Output::Incident(_)
+                | Output::Ask(_, Question::Authorize(_))
                 | Output::Route(_)
                 | Output::Send(..)
                 | Output::Reply(..)

@@ -42,6 +42,7 @@ pub(super) fn upkeep(given: &document::Upkeep) -> Upkeep {
             .unwrap_or(default.revive_weak_secret),
         audit: given.audit.unwrap_or(default.audit),
         uniqueness: given.uniqueness.unwrap_or(default.uniqueness),
+        admit_undecided: given.admit_undecided.unwrap_or(default.admit_undecided),
     }
 }
 

@@ -173,6 +173,7 @@ fn upkeep(table: &Table<'_, '_>) -> Upkeep {
         uniqueness: table
             .choice("uniqueness")
             .and_then(|at| uniqueness.get(at).copied()),
+        admit_undecided: table.flag("admit_undecided"),
     }
 }
 

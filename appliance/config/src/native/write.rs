@@ -212,6 +212,7 @@ fn upkeep(out: &mut Toml, upkeep: &Upkeep) {
     out.limit("audit", upkeep.audit);
     let chosen = upkeep.uniqueness.map(|u| quoted(&uniqueness(u)));
     out.entry("uniqueness", chosen);
+    out.entry("admit_undecided", upkeep.admit_undecided);
 }
 
 fn lifetimes(out: &mut Toml, lifetimes: &Lifetimes, [time, bytes, margin]: [&str; 3]) {

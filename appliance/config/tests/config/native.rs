@@ -56,6 +56,7 @@ revive = "off"
 revive_weak_secret = true
 audit = "90s"
 uniqueness = "keep"
+admit_undecided = true
 allow_any_route = true
 fragment_size = 600
 [templates.dpd]
@@ -162,6 +163,7 @@ fn every_key_of_a_template_arrives() {
         revive_weak_secret: true,
         audit: Some(Duration::from_secs(90)),
         uniqueness: Uniqueness::Keep,
+        admit_undecided: true,
     };
     assert_eq!(template.upkeep, upkeep);
     assert!(template.allow_any_route);

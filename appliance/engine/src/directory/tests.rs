@@ -290,3 +290,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_living_devices_of_an_identity_and_of_the_tenant_are_counted() {
+    let directory = Directory::default();
+    let count = |name: &str| directory.alive(TENANT, &Identity::Fqdn(name.into()));
+    assert_eq!(count("a"), (0, 0));
+    claim(&directory, 1, "a", endpoint(1), &["10.0.1.0/24"]);
+    claim(&directory, 2, "a", endpoint(2), &["10.0.2.0/24"]);
+    claim(&directory, 3, "b", endpoint(3), &["10.0.3.0/24"]);
+    claim(&directory, 1, "a", endpoint(4), &["10.0.1.0/24"]);
+    assert_eq!(count("a"), (2, 3));
+    let remembered = vec![ts("10.0.2.0/24")];
+    claim_parsed(&directory, 2, "a", endpoint(2), remembered, false);
+    claim(&directory, 3, "b", endpoint(3), &[]);
+    assert_eq!((count("a"), count("b")), ((1, 1), (0, 1)));
+}

@@ -81,6 +81,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "Peers whose outer endpoint moved (NAT rebind)",
     ),
     (
+        "hawser_plugin_undecided_total",
+        "Questions to plugins that the fallback of their hook decided",
+    ),
+    (
         "hawser_weak_suites_total",
         "SAs negotiated with a weak algorithm because the configuration names it",
     ),

@@ -35,7 +35,13 @@ fn published() -> (Metrics, String) {
     }
     let metrics = Metrics::start(None).unwrap();
     let incidents = Incidents::start(None, &mut Vec::new()).unwrap();
-    metrics.publish(&snapshots, &policy, &RouteStatus::default(), &incidents);
+    metrics.publish(
+        &snapshots,
+        &policy,
+        &RouteStatus::default(),
+        &incidents,
+        None,
+    );
     let text = metrics.render();
     (metrics, text)
 }

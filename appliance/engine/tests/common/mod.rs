@@ -25,6 +25,15 @@ impl Site {
     }
 
     pub(crate) fn try_start(policy: Policy) -> Result<Self, StartError> {
+        Self::launch(policy, None)
+    }
+
+    /// With plugins.
+    pub(crate) fn with_plugins(policy: Policy, plugins: hawser_plugin::Options) -> Self {
+        Self::launch(policy, Some(plugins)).unwrap()
+    }
+
+    fn launch(policy: Policy, plugins: Option<hawser_plugin::Options>) -> Result<Self, StartError> {
         let (mut inner, mut fds) = (Vec::new(), Vec::new());
         for _ in 0..policy.shards.unwrap() {
             let (ours, theirs) = UnixDatagram::pair().unwrap();
@@ -34,18 +43,27 @@ impl Site {
         }
         Ok(Self {
             inner,
-            ..Self::start_with(policy, fds)?
+            ..Self::open(policy, fds, plugins)?
         })
     }
 
     /// With these descriptors as the shards' inner devices.
     pub(crate) fn start_with(policy: Policy, fds: Vec<OwnedFd>) -> Result<Self, StartError> {
+        Self::open(policy, fds, None)
+    }
+
+    fn open(
+        policy: Policy,
+        fds: Vec<OwnedFd>,
+        plugins: Option<hawser_plugin::Options>,
+    ) -> Result<Self, StartError> {
         let shards = (0..).map(|shard| (TenantId(0), ShardId(shard)));
         let fds: HashMap<_, _> = shards.zip(fds).collect();
         let options = EngineOptions {
             inner: InnerDevices::Fds(fds),
             workers: Some(1),
             unpinned: true,
+            plugins,
             ..EngineOptions::default()
         };
         Ok(Self {

@@ -204,6 +204,7 @@ impl IkeSa {
         let lineage = Lineage::Rekey(self.local_spi());
         let mut sa = IkeSa::new(env, result, SaState::Provisional, lineage);
         sa.rekey_at = None;
+        sa.ends_at = self.ends_at;
         sa.expire_at = Some(env.now + LOSER_WAIT);
         // New keys are no new authentication.
         sa.reauthenticate_by = self.reauthenticate_by;

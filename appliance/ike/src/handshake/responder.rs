@@ -193,6 +193,12 @@ impl Responder {
         matches!(self.state, State::Refused(_))
     }
 
+    /// The IKE SA that it became was refused with this answer to IKE_AUTH, which is kept for a peer
+    /// that did not get it.
+    pub fn refused(&mut self, answer: Vec<Vec<u8>>) {
+        self.state = State::Refused(answer);
+    }
+
     /// Whether `datagram` is the request that began this half-open SA.
     pub fn began_with(&self, datagram: &[u8]) -> bool {
         datagram == self.init_request

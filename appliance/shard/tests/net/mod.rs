@@ -13,6 +13,7 @@ pub use policies::*;
 use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, Path};
 use hawser_policy::*;
+use hawser_shard::hooks::*;
 use hawser_shard::io::*;
 use hawser_shard::{Shard, ShardConfig};
 use rand::{RngExt, SeedableRng};
@@ -50,6 +51,8 @@ pub struct Node {
     /// Questions for which this holds are not answered until [`World::release`].
     pub withhold: fn(&Question) -> bool,
     withheld: Vec<(usize, AskId, Question)>,
+    /// What the authorization plugin says, where it is asked.
+    pub authorize: fn(&AuthorizeRequest) -> Authorized,
     /// Shards' messages to each other wait for [`World::release`].
     pub hold_mail: bool,
     mail: Vec<(ShardId, Message)>,
@@ -152,6 +155,7 @@ impl World {
             steer: None,
             withhold: |_| false,
             withheld: Vec::new(),
+            authorize: |_| Authorized::Unasked,
             hold_mail: false,
             mail: Vec::new(),
         });
@@ -278,6 +282,15 @@ impl World {
         self.drain(node);
     }
 
+    /// Everything of the node is decided by plugins from now on.
+    pub fn hooks(&mut self, node: usize, hooks: Hooks) {
+        let hooks = Arc::new(hooks);
+        for shard in &mut self.nodes[node].shards {
+            shard.hooks(Arc::clone(&hooks));
+        }
+        self.drain(node);
+    }
+
     pub fn command(&mut self, node: usize, command: Command) {
         for shard in 0..self.nodes[node].shards.len() {
             self.nodes[node].shards[shard].command(self.now, CommandId(1), command.clone());
@@ -337,6 +350,7 @@ impl World {
         let answer = match question {
             Question::KeyExchange(work) => Answer::KeyExchange(answers::work(&mut self.rng, work)),
             Question::Directory(request) => node.directory.answer(request),
+            Question::Authorize(request) => Answer::Authorized((node.authorize)(&request)),
         };
         node.shards[shard].answer(self.now, id, answer);
     }
@@ -410,6 +424,18 @@ impl World {
                 _ => Vec::new(),
             })
             .collect()
+    }
+
+    /// What the ring of a device holds.
+    pub fn recall(&mut self, node: usize, device: DeviceId) -> Vec<Event> {
+        self.nodes[node].replies.clear();
+        self.command(node, Command::Recall(device));
+        let replies = std::mem::take(&mut self.nodes[node].replies);
+        let recalled = replies.into_iter().flat_map(|reply| match reply {
+            Reply::Recall(recall) => recall.ring.recording().entries,
+            _ => Vec::new(),
+        });
+        recalled.map(|entry| entry.event).collect()
     }
 
     /// Sends `count` packets each way, `every` apart, and says how many arrived at (a, b).

@@ -1,7 +1,7 @@
 //! `hawser plugin dev`.
 
-use super::NOT_ASKED;
 use super::bench::Bench;
+use super::standing;
 use crate::admin::api::PluginDone;
 use crate::cli::client::{Call, ask, print};
 use crate::cli::{Health, Remote};
@@ -85,8 +85,10 @@ impl Dev {
         }
         let done: PluginDone = ask(&self.remote, &call)?;
         print(&format!(
-            "{} is loaded {}; {NOT_ASKED}\n",
-            done.plugin, done.place
+            "{} is loaded {}; {}\n",
+            done.plugin,
+            done.place,
+            standing(&done.place)
         ))?;
         Ok(())
     }

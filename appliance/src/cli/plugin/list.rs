@@ -1,6 +1,6 @@
 //! `hawser plugin list`.
 
-use super::NOT_ASKED;
+use super::{is_asked, standing};
 use crate::admin::api::{PluginReport, PluginRow};
 use crate::cli::client::{Call, ask, print};
 use crate::cli::table::{Align, Table};
@@ -46,7 +46,7 @@ fn text(plugins: &[PluginRow]) -> String {
         ("LONGEST us", Align::Right),
         ("MEMORY KiB", Align::Right),
     ]);
-    let mut notes = format!("{NOT_ASKED}\n");
+    let mut notes = String::new();
     for plugin in plugins {
         let mean = plugin.busy_us.checked_div(plugin.calls).unwrap_or(0);
         table.row(vec![
@@ -62,6 +62,9 @@ fn text(plugins: &[PluginRow]) -> String {
             plugin.longest_us.to_string(),
             (plugin.memory / 1024).to_string(),
         ]);
+        if !is_asked(&plugin.hook) {
+            notes.push_str(&format!("{}: {}\n", plugin.name, standing(&plugin.hook)));
+        }
         if let Some(why) = &plugin.disabled {
             notes.push_str(&format!("{} is disabled: {why}\n", plugin.name));
         }

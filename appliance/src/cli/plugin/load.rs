@@ -1,7 +1,7 @@
 //! `hawser plugin load FILE|NAME --for HOOK`.
 
-use super::NOT_ASKED;
 use super::scope::Place;
+use super::standing;
 use crate::admin::api::PluginDone;
 use crate::cli::client::{Call, ask, print};
 use crate::cli::{Health, Remote};
@@ -39,8 +39,10 @@ impl Load {
         let done: PluginDone = ask(&self.remote, &call)?;
         if !self.remote.json {
             print(&format!(
-                "{} is loaded {}; {NOT_ASKED}\n",
-                done.plugin, done.place
+                "{} is loaded {}; {}\n",
+                done.plugin,
+                done.place,
+                standing(&done.place)
             ))?;
         }
         Ok(Health::Healthy)

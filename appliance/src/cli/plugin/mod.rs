@@ -15,11 +15,23 @@ mod test;
 
 use super::Health;
 use clap::Subcommand;
+use hawser_plugin::Hook;
 
 pub(super) use compile::Compile;
 
-/// What has to be said of every plugin that is loaded: it is compiled, tested and held, and no more.
-const NOT_ASKED: &str = "this version asks no plugin yet, the built-in rules go on deciding";
+/// Whether plugins of a hook are asked; a place begins with its hook.
+fn is_asked(place: &str) -> bool {
+    place.starts_with(Hook::PeerAuthorization.as_str())
+}
+
+/// What a plugin that is loaded at a place does there.
+fn standing(place: &str) -> &'static str {
+    if is_asked(place) {
+        "it decides from now on"
+    } else {
+        "nothing asks plugins of this hook yet, the built-in rules go on deciding"
+    }
+}
 
 /// Settings on the command line.
 fn object(text: &str) -> Result<serde_json::Value, String> {

@@ -1,7 +1,7 @@
 //! `hawser plugin rollback --for HOOK`.
 
-use super::NOT_ASKED;
 use super::scope::Place;
+use super::standing;
 use crate::admin::api::PluginDone;
 use crate::cli::client::{Call, ask, print};
 use crate::cli::{Health, Remote};
@@ -27,8 +27,10 @@ impl Rollback {
         let done: PluginDone = ask(&self.remote, &call)?;
         if !self.remote.json {
             print(&format!(
-                "{} is loaded {} again; {NOT_ASKED}\n",
-                done.plugin, done.place
+                "{} is loaded {} again; {}\n",
+                done.plugin,
+                done.place,
+                standing(&done.place)
             ))?;
         }
         Ok(Health::Healthy)

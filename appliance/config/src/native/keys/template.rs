@@ -97,6 +97,12 @@ pub(super) static TEMPLATE: Section = Section {
             "What a new IKE SA does to earlier ones of the same identity: `device`: an identity may be many devices, and only the same device is replaced; `replace`: whatever the identity held goes; `keep`: while the identity lives elsewhere another is refused; `never`: nothing is replaced.",
         ),
         optional(
+            "admit_undecided",
+            Kind::Flag,
+            "false",
+            "While an authorization plugin fails to decide, new peers are let in as they ask, instead of refused; an event names each.",
+        ),
+        optional(
             "allow_any_route",
             Kind::Flag,
             "false",
