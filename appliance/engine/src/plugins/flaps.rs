@@ -13,9 +13,12 @@ const IDENTITIES: usize = 65_536;
 
 type Changes = VecDeque<(Instant, bool)>;
 
-/// By tenant and identity.
+/// Tenant and identity.
+type Name = (Arc<str>, Arc<str>);
+
+/// The changes of each identity.
 #[derive(Default)]
-pub(crate) struct Flaps(Mutex<HashMap<(Arc<str>, Arc<str>), Changes>>);
+pub(crate) struct Flaps(Mutex<HashMap<Name, Changes>>);
 
 impl Flaps {
     /// Notes that a device came up or went down; other events say nothing here.
