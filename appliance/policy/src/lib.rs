@@ -5,6 +5,7 @@
 //! resolve, names are unique.
 
 pub mod identity;
+pub mod log;
 pub mod pad;
 pub mod proposal;
 pub mod selector;
@@ -14,6 +15,7 @@ pub mod tenant;
 pub mod upkeep;
 
 pub use identity::{Identity, IdentityPattern};
+pub use log::{LogLevel, LogOutput, LogSettings, SyslogServer};
 pub use pad::{Candidate, Pad, PadEntry, Secret};
 pub use proposal::{Esn, EspProposal, IkeProposal, ProposalError};
 pub use selector::TrafficSelector;

@@ -1,5 +1,6 @@
 //! Settings of the whole gateway.
 
+use crate::log::LogSettings;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -84,15 +85,18 @@ pub struct Observability {
     pub recorder: usize,
     /// The file of incidents; `None`: nothing is kept beyond the recorders.
     pub incidents: Option<PathBuf>,
+    /// The log.
+    pub log: LogSettings,
 }
 
 impl Default for Observability {
-    /// No listener, 4 KiB a device, no file.
+    /// No listener, 4 KiB a device, no file; the log goes to the standard error.
     fn default() -> Self {
         Self {
             metrics: None,
             recorder: 4096,
             incidents: None,
+            log: LogSettings::default(),
         }
     }
 }

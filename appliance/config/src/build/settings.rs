@@ -73,6 +73,7 @@ impl Build<'_> {
             metrics: metrics.map(|at| at.value),
             recorder: recorder.map_or(default.recorder, |at| at.value as usize),
             incidents: self.document.observability.incidents.clone(),
+            log: default.log,
         }
     }
 
