@@ -7,6 +7,7 @@ mod branch;
 mod cli;
 mod demo;
 mod plugins;
+mod report;
 mod run;
 mod swarm;
 

@@ -41,6 +41,13 @@ impl Outline {
         outline
     }
 
+    /// Every key with its value as TOML; a secret is never shown.
+    pub fn lines(&self) -> BTreeMap<String, String> {
+        let keys = self.0.keys();
+        keys.filter_map(|key| Some((key.clone(), self.shown(key)?)))
+            .collect()
+    }
+
     /// What `next` says differently, in the order of keys.
     pub fn differences(&self, next: &Self) -> Vec<Difference> {
         let keys: BTreeSet<_> = self.0.keys().chain(next.0.keys()).collect();

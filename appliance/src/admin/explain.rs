@@ -209,6 +209,7 @@ async fn recall(admin: &Admin, device: DeviceId) -> Option<Recall> {
     })
 }
 
-fn unix_ms() -> u64 {
+/// Milliseconds since 1970.
+pub(super) fn unix_ms() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }

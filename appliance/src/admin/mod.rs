@@ -4,6 +4,7 @@
 
 mod answer;
 pub(crate) mod api;
+mod bugreport;
 mod drops;
 mod events;
 mod explain;

@@ -7,6 +7,7 @@ use super::{resolve, status};
 use axum::Json;
 use axum::extract::{Query, State};
 use hawser_shard::io::{Command, DeviceId, PeerFilter, RekeyWhat, Reply};
+use hawser_shard::view::PeerView;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,19 +23,23 @@ pub(super) async fn show(
     Query(who): Query<Who>,
 ) -> Result<Json<Value>, Refusal> {
     let row = resolve::one(status::peers(&admin).await, &who.peer)?;
-    let Some(device) = row.device.map(DeviceId) else {
+    if row.device.is_none() {
         return Ok(Json(json!({ "version": VERSION, "peer": row })));
-    };
-    let replies = admin
-        .engine
-        .command(Command::Show(PeerFilter::Device(device)))
-        .await;
-    let found = replies.into_iter().find_map(|(_, reply)| match reply {
+    }
+    let peer = detail(&admin, &row).await;
+    let peer = peer.ok_or_else(|| Refusal::not_found(format!("{} is gone", label(&row))))?;
+    Ok(Json(json!({ "version": VERSION, "peer": peer })))
+}
+
+/// A peer with its SAs; `None` where it is gone, or never came.
+pub(super) async fn detail(admin: &Admin, row: &PeerRow) -> Option<PeerView> {
+    let device = DeviceId(row.device?);
+    let show = Command::Show(PeerFilter::Device(device));
+    let replies = admin.engine.command(show).await;
+    replies.into_iter().find_map(|(_, reply)| match reply {
         Reply::Show(peers) => peers.into_iter().find(|p| p.line.device == device),
         _ => None,
-    });
-    let peer = found.ok_or_else(|| Refusal::not_found(format!("{} is gone", label(&row))))?;
-    Ok(Json(json!({ "version": VERSION, "peer": peer })))
+    })
 }
 
 /// `POST /v1/peer/reset`.
@@ -104,7 +109,7 @@ async fn act(
 }
 
 /// How a peer is called in an answer: `test (120.208.142.17/8192)`.
-fn label(row: &PeerRow) -> String {
+pub(super) fn label(row: &PeerRow) -> String {
     match row.endpoint.as_str() {
         "" => row.identity.clone(),
         endpoint => format!("{} ({endpoint})", row.identity),

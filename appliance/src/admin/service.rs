@@ -2,7 +2,7 @@
 
 use super::events::{self, EventLog};
 use super::socket::{AdminSocket, SocketFile};
-use super::{Admin, answer, drops, explain, peers, plugins, status};
+use super::{Admin, answer, bugreport, drops, explain, peers, plugins, status};
 use crate::run::Reloader;
 use axum::Router;
 use axum::routing::{get, post};
@@ -70,6 +70,7 @@ fn router(admin: Admin) -> Router {
         .route("/v1/peer/rekey", post(peers::rekey))
         .route("/v1/peer/ping", post(peers::ping))
         .route("/v1/peer/explain", get(explain::explain))
+        .route("/v1/peer/bugreport", get(bugreport::bugreport))
         .route("/v1/drops", get(drops::drops))
         .route("/v1/events", get(events::stream))
         .route("/v1/config/diff", get(answer::diff))

@@ -84,17 +84,28 @@ pub(super) fn follow(
     call: &Call<'_>,
     mut line: impl FnMut(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let mut rest = Vec::new();
+    read(remote, call, |octets| {
+        rest.extend_from_slice(octets);
+        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+            line(&String::from_utf8_lossy(&rest[..end]))?;
+            rest.drain(..=end);
+        }
+        Ok(())
+    })
+}
+
+/// Asks, and hands over the octets of the answer as they come.
+pub(super) fn read(
+    remote: &Remote,
+    call: &Call<'_>,
+    mut octets: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     block_on(async {
         let mut body = send(&remote.socket, call).await?.into_body();
-        let mut rest = Vec::new();
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.context("the gateway went away")?.into_data() else {
-                continue;
-            };
-            rest.extend_from_slice(&data);
-            while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-                line(&String::from_utf8_lossy(&rest[..end]))?;
-                rest.drain(..=end);
+            if let Ok(data) = frame.context("the gateway went away")?.into_data() {
+                octets(&data)?;
             }
         }
         Ok(())

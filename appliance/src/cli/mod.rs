@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod bugreport;
 mod client;
 mod config;
 mod demo;
@@ -50,6 +51,8 @@ enum Verb {
     Explain(explain::Explain),
     /// What dropped, counted.
     Drops(drops::Drops),
+    /// Everything that is known of one peer, redacted, in an archive to pass on.
+    Bugreport(bugreport::Bugreport),
     /// End the SAs of a peer with DELETE; it may come back at once.
     Reset(reset::Reset),
     /// Renew the keys of a peer's IKE SA and Child SAs.
@@ -103,6 +106,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Show(verb) => verb.perform(),
         Verb::Explain(verb) => verb.perform(),
         Verb::Drops(verb) => verb.perform(),
+        Verb::Bugreport(verb) => verb.perform(),
         Verb::Reset(verb) => verb.perform(),
         Verb::Rekey(verb) => verb.perform(),
         Verb::Ping(verb) => verb.perform(),

@@ -59,7 +59,7 @@ fn tell_left_out(count: &mut u64) {
 }
 
 /// How grave an event is.
-fn level(event: &Event) -> Level {
+pub(crate) fn level(event: &Event) -> Level {
     match event {
         Event::PeerDown { .. }
         | Event::HandshakeFailed { .. }

@@ -7,6 +7,7 @@ mod reload;
 pub(crate) mod sentence;
 
 pub(crate) use load::{Configuration, load_file};
+pub(crate) use log::level;
 pub(crate) use reload::Reloader;
 
 use crate::admin::AdminSocket;

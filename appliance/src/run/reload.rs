@@ -5,6 +5,7 @@ use anyhow::bail;
 use hawser_config::{Difference, Outline};
 use hawser_engine::EngineHandle;
 use hawser_shard::io::Reply;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tokio::sync::Mutex;
 
@@ -36,6 +37,11 @@ impl Reloader {
         let running = self.running.lock().await;
         let next = load_file(other.as_ref().unwrap_or(&running.file))?;
         Ok(running.outline.differences(&next.outline))
+    }
+
+    /// What runs, key by key, without secrets.
+    pub(crate) async fn outline(&self) -> BTreeMap<String, String> {
+        self.running.lock().await.outline.lines()
     }
 
     /// Reads the file again, or another one that replaces it from now on, and applies it; gives

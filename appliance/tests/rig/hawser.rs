@@ -79,6 +79,13 @@ impl Hawser {
             .with_context(|| format!("`hawser {}` printed {text}", words.join(" ")))
     }
 
+    /// Runs a verb to its end and returns what it printed for people.
+    pub fn text(&self, words: &[&str]) -> Result<String> {
+        let mut command = Command::new(BINARY);
+        command.args(words).arg("--socket").arg(&self.socket);
+        run_to(&mut command, &[HEALTHY, DEGRADED])
+    }
+
     /// Writes every event from now on to `log`, a line each, until the gateway ends.
     pub fn follow_events(&self, log: &Path) -> Result<Child> {
         let file = fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;

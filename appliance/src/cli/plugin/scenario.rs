@@ -1,8 +1,8 @@
 //! A device played against a DPD policy in virtual time.
 
+use crate::report;
 use anyhow::{Context as _, bail};
 use hawser_plugin::dpd::{Action, Decision, Evidence, Trigger, sample_evidence};
-use std::fs;
 use std::path::Path;
 
 /// One thing that happens to the device.
@@ -85,7 +85,7 @@ pub(super) enum Scenario {
 }
 
 impl Scenario {
-    /// A story by its name, or evidence from a file of JSON lines.
+    /// A story by its name, or evidence from a file of JSON lines or a bug report.
     pub(super) fn find(name: &str) -> anyhow::Result<Self> {
         if let Some((_, steps)) = STORIES.iter().find(|(n, _)| *n == name) {
             return Ok(Self::Story(steps));
@@ -94,7 +94,7 @@ impl Scenario {
             let names: Vec<_> = STORIES.iter().map(|(n, _)| *n).collect();
             bail!("`{name}` is neither a file nor one of {}", names.join(", "));
         }
-        Ok(Self::Recorded(lines(name)?))
+        Ok(Self::Recorded(lines(name, report::DPD)?))
     }
 
     /// Every question of it with the answer of this policy.
@@ -116,9 +116,12 @@ impl Scenario {
     }
 }
 
-/// One JSON value a line.
-pub(super) fn lines<T: serde::de::DeserializeOwned>(path: &str) -> anyhow::Result<Vec<T>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+/// One JSON value a line, of a file or of a member of a bug report.
+pub(super) fn lines<T: serde::de::DeserializeOwned>(
+    path: &str,
+    member: &str,
+) -> anyhow::Result<Vec<T>> {
+    let text = report::read(path, member)?;
     let lines = text
         .lines()
         .enumerate()

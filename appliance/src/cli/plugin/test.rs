@@ -4,6 +4,7 @@ use super::bench::Bench;
 use super::scenario::{Asked, Scenario, lines, seconds};
 use crate::cli::Health;
 use crate::cli::client::print;
+use crate::report;
 use anyhow::{anyhow, bail, ensure};
 use clap::Args;
 use hawser_plugin::dpd::Evidence;
@@ -22,6 +23,7 @@ pub(in crate::cli) struct Test {
     plugin: String,
     /// dpd-policy: silent, answers, idle, one-way, nat-move, or a file of evidence as JSON lines;
     /// log-format: sample, or a file of events as JSON lines; peer-authorization: sample.
+    /// In place of these files, an archive that `hawser bugreport` made.
     #[arg(long)]
     scenario: String,
     /// Its settings: a JSON object.
@@ -58,7 +60,7 @@ impl Test {
     fn events(&self, bench: &Bench) -> anyhow::Result<Health> {
         let events: Vec<Event> = match self.scenario.as_str() {
             "sample" => sample_events(),
-            file => lines(file)?,
+            file => lines(file, report::EVENTS)?,
         };
         let text = bench.log()(&events).map_err(|failure| anyhow!("{failure}"))?;
         print(&String::from_utf8_lossy(&text))?;

@@ -1,18 +1,21 @@
 //! Why a branch dropped, asked of the gateway afterwards.
 
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{HANDSHAKE, Scenario, connect, expect_pings, scenario};
-use crate::command::eventually;
-use crate::hawser::Hawser;
+use crate::command::{eventually, run};
+use crate::hawser::{BINARY, Hawser};
 use crate::headquarters::Headquarters;
 use crate::ping;
-use crate::rig::{HQ_LAN, Rig};
-use crate::site::Site;
+use crate::rig::{Branch, HQ, HQ_LAN, Rig};
+use crate::site::{Site, TO_BRANCHES};
 
+/// A secret that nothing else is called by.
+const PSK: &str = "zq-the-psk-4711";
 /// What is kept is in the file after so long: drops that come together are written together.
 const WRITTEN: Duration = Duration::from_secs(8);
 
@@ -89,6 +92,8 @@ fn dies(rig: &Rig) -> Result<()> {
     let branch = rig.branch(1)?;
     let site = Site {
         template: "dpd = { mode = \"periodic\", interval = \"10s\", retry = \"2s\" }",
+        psk: PSK.to_owned(),
+        branch_id: "branch-7.bank.example".to_owned(),
         ..Site::default()
     };
     let (headquarters, mut strongswan) = connect(rig, &site, &branch)?;
@@ -99,8 +104,59 @@ fn dies(rig: &Rig) -> Result<()> {
     )?;
     strongswan.kill()?;
     eventually("it is given up", Duration::from_secs(40), || {
-        let told = hawser(&headquarters)?.json(&["explain", "test"])?;
+        let told = hawser(&headquarters)?.json(&["explain", "branch-7"])?;
         Ok(told["finding"]["verdict"] == "dpd_silent")
     })?;
-    explained(hawser(&headquarters)?, "test", "dpd_silent").map(drop)
+    explained(hawser(&headquarters)?, "branch-7", "dpd_silent")?;
+    reported(rig, hawser(&headquarters)?, &branch)
+}
+
+/// What is known of a peer that is down, in an archive that names nobody and that plugins are tried on.
+fn reported(rig: &Rig, hawser: &Hawser, branch: &Branch) -> Result<()> {
+    let archive = rig.path().join("report.tar.gz");
+    let file = archive.to_str().context("the archive's name")?;
+    hawser.text(&["bugreport", "branch-7", "-o", file])?;
+    let mut unpack = Command::new("tar");
+    let text = run(unpack.args(["-xzOf", file]))?;
+    for member in ["\"hawser\"", "dpd_silent", "probe_failed", "hawser_peers"] {
+        ensure!(text.contains(member), "no {member} in {text}");
+    }
+    let outer = branch.first_outer();
+    for name in [
+        PSK,
+        "branch-7",
+        "bank",
+        &branch.lan,
+        &outer,
+        HQ,
+        TO_BRANCHES,
+    ] {
+        ensure!(!text.contains(name), "{name} is in {text}");
+    }
+    let played = |plugin| {
+        let mut test = Command::new(BINARY);
+        run(test.args(["plugin", "test", plugin, "--scenario", file]))
+    };
+    let decisions = played("dpd-case")?;
+    ensure!(
+        decisions.contains("Unanswered") && decisions.contains("give up"),
+        "{decisions}"
+    );
+    let lines = played("log-comware")?;
+    ensure!(lines.contains("identity-1"), "{lines}");
+    // As it is where that is wanted, and never over another file.
+    let plain = rig.path().join("plain.tar.gz");
+    let file = plain.to_str().context("the archive's name")?;
+    hawser.text(&["bugreport", "branch-7", "--no-redact", "-o", file])?;
+    let text = run(Command::new("tar").args(["-xzOf", file]))?;
+    ensure!(
+        text.contains("branch-7.bank.example") && text.contains(&outer),
+        "{text}"
+    );
+    ensure!(!text.contains(PSK), "the secret is in {text}");
+    ensure!(
+        hawser.text(&["bugreport", "branch-7", "-o", file]).is_err(),
+        "written over"
+    );
+    Ok(())
 }
