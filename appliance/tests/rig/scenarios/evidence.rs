@@ -142,7 +142,7 @@ fn reported(rig: &Rig, hawser: &Hawser, branch: &Branch) -> Result<()> {
         decisions.contains("Unanswered") && decisions.contains("give up"),
         "{decisions}"
     );
-    let lines = played("log-comware")?;
+    let lines = played("log-json")?;
     ensure!(lines.contains("identity-1"), "{lines}");
     // As it is where that is wanted, and never over another file.
     let plain = rig.path().join("plain.tar.gz");
