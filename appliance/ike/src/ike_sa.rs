@@ -385,6 +385,14 @@ impl IkeSa {
         }
     }
 
+    /// Our SPI of the Child SA that is being made. The peer may use it before its answer is here.
+    pub fn awaited_child_spi(&self) -> Option<u32> {
+        match &self.exchange {
+            Some(Exchange::Child(child)) => Some(child.spi_in),
+            _ => None,
+        }
+    }
+
     /// Deletes the Child SA with this inbound SPI.
     pub fn delete_child(&mut self, env: &mut Env<'_>, spi_in: u32, cause: CloseCause) {
         self.end_child(spi_in, cause);

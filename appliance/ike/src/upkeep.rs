@@ -54,7 +54,7 @@ impl IkeSa {
         if self.is_patient() {
             self.ask_anew(env, schedule);
         } else {
-            self.ask_again();
+            self.ask_again_at(self.path);
         }
     }
 
@@ -77,13 +77,13 @@ impl IkeSa {
             return;
         };
         outstanding.begin_anew(env, schedule);
-        self.ask_again();
+        self.ask_again_at(self.path);
     }
 
-    fn ask_again(&mut self) {
+    /// Sends the request that is under way once more, to where the peer may be.
+    pub fn ask_again_at(&mut self, path: Path) {
         let outstanding = self.outstanding.iter();
         let messages = outstanding.flat_map(|o| o.datagrams.iter().cloned());
-        let path = self.path;
         let messages = messages.map(|message| Output::Transmit { path, message });
         self.out.extend(messages);
     }

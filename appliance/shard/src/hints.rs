@@ -67,6 +67,13 @@ impl Shard {
         if !ours {
             return;
         }
+        let awaited = u64::from(u32::from_be_bytes(*spi));
+        if self.index.maker(awaited).is_some() && path.encapsulated {
+            return self.ask_maker(now, awaited, path);
+        }
+        if let Some(handshake) = self.initiators.by_child(u32::from_be_bytes(*spi)) {
+            return self.ask_half_open(now, handshake, path);
+        }
         let home = self.index.at_home(self.ike_path(path).remote);
         if let Some((key, sa)) = home.and_then(|key| Some((key, self.peers.get(key)?.newest()?))) {
             return self.report_spi(now, key, sa, u32::from_be_bytes(*spi));

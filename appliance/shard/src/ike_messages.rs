@@ -54,6 +54,7 @@ impl Shard {
             return self.refuse_message(now, path, MessageError::Pending);
         }
         if self.index.hold(local, path, message) {
+            self.ask_maker(now, local, path);
             return self.refuse_message(now, path, MessageError::Early);
         }
         self.ike_elsewhere(now, path, ecn, local, &header, message, handed, sink);

@@ -5,19 +5,24 @@ use crate::Shard;
 use hawser_flight::Path;
 use hawser_ike::IkeSa;
 use hawser_ike::header::Header;
+use hawser_ike::ike_sa::SaState;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Octets of an early message that is held at most: a larger one is sent again by the peer.
 const MAX_EARLY: usize = 1500;
+
+/// A request is not sent again to wherever something comes from more often than this.
+pub(crate) const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The index. It follows the devices: see [`Shard::index_peer`].
 #[derive(Default)]
 pub(crate) struct Index {
     endpoints: HashMap<SocketAddr, usize>,
-    /// IKE SAs being made, by local SPI, each with the first message that came for it.
-    awaited: HashMap<u64, Option<Early>>,
+    /// IKE SAs and Child SAs being made, by local SPI: their devices, and the first message that came
+    /// for an IKE SA. The two kinds of SPI cannot be mixed up: no bucket is 0.
+    awaited: HashMap<u64, (usize, Option<Early>)>,
 }
 
 /// A message for an IKE SA whose keys are still being computed.
@@ -42,7 +47,7 @@ impl Index {
     /// Whether an IKE SA with this local SPI is being made by a rekey. The first message for it is
     /// held; with a window of one there is no other but its retransmissions.
     pub(crate) fn hold(&mut self, spi: u64, path: Path, message: &[u8]) -> bool {
-        let Some(held) = self.awaited.get_mut(&spi) else {
+        let Some((_, held)) = self.awaited.get_mut(&spi) else {
             return false;
         };
         if held.is_none() && message.len() <= MAX_EARLY {
@@ -50,6 +55,11 @@ impl Index {
             *held = Some(Early { path, message });
         }
         true
+    }
+
+    /// The device that is making an SA with this local SPI.
+    pub(crate) fn maker(&self, spi: u64) -> Option<usize> {
+        self.awaited.get(&spi).map(|(key, _)| *key)
     }
 
     pub(crate) fn forget(&mut self, key: usize, indexed: &mut Indexed) {
@@ -74,6 +84,16 @@ impl Index {
     }
 }
 
+/// What the peer may use before its answer is here.
+fn awaited_spis(sa: &IkeSa) -> impl Iterator<Item = u64> + use<> {
+    let child = sa.awaited_child_spi().map(u64::from);
+    let waits = sa.state() != SaState::Closed;
+    sa.awaited_spi()
+        .into_iter()
+        .chain(child)
+        .filter(move |_| waits)
+}
+
 impl Shard {
     /// The index follows a device: it is at home where it is while it has an IKE SA. What was held
     /// for an IKE SA that is there now comes out.
@@ -84,21 +104,50 @@ impl Shard {
         let endpoint = (!peer.ike_sas.is_empty()).then_some(peer.path.remote);
         let Self { index, .. } = self;
         index.set_endpoint(key, &mut peer.indexed, endpoint);
-        let awaited = || peer.ike_sas.iter().filter_map(IkeSa::awaited_spi);
+        let kept = || peer.kept.iter().map(|k| &k.sa);
+        let awaited = || peer.ike_sas.iter().chain(kept()).flat_map(awaited_spis);
         if awaited().eq(peer.indexed.awaited.iter().copied()) {
             return Vec::new();
         }
         let now: Vec<u64> = awaited().collect();
         let mut early = Vec::new();
         for spi in std::mem::replace(&mut peer.indexed.awaited, now) {
-            if let Some(Some(held)) = index.awaited.remove(&spi) {
+            if let Some((_, Some(held))) = index.awaited.remove(&spi) {
                 early.push((spi, held));
             }
         }
         index
             .awaited
-            .extend(peer.indexed.awaited.iter().map(|spi| (*spi, None)));
+            .extend(peer.indexed.awaited.iter().map(|spi| (*spi, (key, None))));
         early
+    }
+
+    /// Something came for an SA that is being made: the peer has made it, and its answer was lost. Only
+    /// it knows the SPI, so the request is sent again to where that came from, and nothing else changes.
+    pub(crate) fn ask_maker(&mut self, now: Instant, spi: u64, path: Path) {
+        let Some(key) = self.index.maker(spi) else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let recently = |at: Instant| now.saturating_duration_since(at) < ASK_EVERY;
+        if peer.asked_again.is_some_and(recently) {
+            return;
+        }
+        peer.asked_again = Some(now);
+        let makes = |sa: &&mut IkeSa| awaited_spis(sa).any(|s| s == spi);
+        let kept = peer.kept.iter_mut().map(|k| &mut k.sa);
+        let Some(sa) = peer.ike_sas.iter_mut().chain(kept).find(makes) else {
+            return;
+        };
+        let local = sa.local_spi();
+        // By what way the request went it goes again: port 4500, if it has come to that.
+        if path.encapsulated || !sa.path().encapsulated {
+            sa.ask_again_at(path);
+        }
+        self.drain_kept(key, local);
+        self.drive(now, key);
     }
 
     /// A message that came early is read now; if its IKE SA came to nothing it is of no use.

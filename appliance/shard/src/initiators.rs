@@ -5,10 +5,11 @@
 
 use crate::Shard;
 use crate::asks::Asker;
+use crate::index::ASK_EVERY;
 use crate::io::{DeviceId, KeAnswer, Question};
 use crate::peer::Peer;
 use crate::timers::TimerKey;
-use hawser_flight::Path;
+use hawser_flight::{HandshakeFailure, Path};
 use hawser_ike::IkeSa;
 use hawser_ike::handshake::initiator::{Initiator, Step};
 use hawser_ike::header::Header;
@@ -29,6 +30,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub(crate) struct Initiators {
     slab: Slab<Begun>,
     by_spi_i: HashMap<u64, usize>,
+    /// By the SPI of the first Child SA, which the peer may use before its answer is here.
+    by_child: HashMap<u32, usize>,
     attempts: HashMap<Arc<str>, Attempts>,
 }
 
@@ -37,6 +40,12 @@ struct Begun {
     /// The device that it is to bring back.
     revives: Option<DeviceId>,
     since: Instant,
+    /// The device is not waited for any more, but its answer may still come.
+    given_up: bool,
+    /// When a request was last sent again to where something came from.
+    asked_again: Option<Instant>,
+    /// Its Child SA's SPI, where it is known to the peer.
+    awaits: Option<u32>,
     armed: Option<Instant>,
 }
 
@@ -53,6 +62,11 @@ struct Attempts {
 impl Initiators {
     pub(crate) fn by_spi(&self, spi_i: u64) -> Option<usize> {
         self.by_spi_i.get(&spi_i).copied()
+    }
+
+    /// The handshake that makes a Child SA with this SPI.
+    pub(crate) fn by_child(&self, spi: u32) -> Option<usize> {
+        self.by_child.get(&spi).copied()
     }
 
     pub(crate) fn is_initiating(&self, template: &str) -> bool {
@@ -159,6 +173,9 @@ impl Shard {
             initiator,
             revives,
             since: now,
+            given_up: false,
+            asked_again: None,
+            awaits: None,
             armed: None,
         });
         self.initiators.by_spi_i.insert(spi_i, key);
@@ -215,7 +232,25 @@ impl Shard {
             .datagram(&mut env, path, header, &mut message.to_vec())
         {
             Ok(step) => self.initiator_step(now, key, step),
-            Err(reason) => self.refuse_message(now, path, reason),
+            Err(reason) => {
+                self.refuse_message(now, path, reason);
+                self.ask_half_open(now, key, path);
+            }
+        }
+    }
+
+    /// Something has come for an SA that a handshake of ours is to make: the peer has made it, and
+    /// its answer was lost. IKE_AUTH is sent again to where that came from.
+    pub(crate) fn ask_half_open(&mut self, now: Instant, key: usize, path: Path) {
+        let proved = |b: &&mut Begun| b.initiator.has_proved();
+        let Some(begun) = self.initiators.slab.get_mut(key).filter(proved) else {
+            return;
+        };
+        let recently = |at: Instant| now.saturating_duration_since(at) < ASK_EVERY;
+        if !begun.asked_again.is_some_and(recently) && path.encapsulated {
+            begun.asked_again = Some(now);
+            begun.initiator.ask_again_at(path);
+            self.drive_initiator(now, key);
         }
     }
 
@@ -260,6 +295,13 @@ impl Shard {
             return;
         }
         let revives = self.revives(key);
+        let given_up = self.initiators.slab.get(key).is_some_and(|b| b.given_up);
+        if let (Step::Unanswered, Some(device)) = (&step, revives) {
+            if let Some(begun) = self.initiators.slab.get_mut(key) {
+                begun.given_up = true;
+            }
+            return self.revival_failed(now, device);
+        }
         let since = now - self.has_taken(now, key);
         let Some(begun) = self.remove_initiator(key) else {
             return;
@@ -267,10 +309,15 @@ impl Shard {
         match (step, revives) {
             (Step::Established(sa), None) => self.place_initiated(now, *sa),
             (Step::Established(sa), Some(device)) => self.place_revived(now, device, *sa, since),
+            (Step::Unanswered, _) => {
+                self.counters.failures.count(HandshakeFailure::Timeout);
+                self.initiate_again(now, begun.template());
+            }
             (Step::Failed(reason), None) => {
                 self.counters.failures.count(reason);
                 self.initiate_again(now, begun.template());
             }
+            (Step::Failed(_), _) if given_up => {}
             (Step::Failed(reason), Some(device)) => {
                 self.counters.failures.count(reason);
                 self.revival_failed(now, device);
@@ -301,6 +348,9 @@ impl Shard {
         let timer = TimerKey::Initiator(key);
         self.timers.arm(&mut begun.armed, None, timer);
         self.initiators.by_spi_i.remove(&begun.initiator.spi_i());
+        if let Some(spi) = begun.awaits {
+            self.initiators.by_child.remove(&spi);
+        }
         Some(begun.initiator)
     }
 
@@ -337,6 +387,11 @@ impl Shard {
             }
         }
         if let Some(begun) = self.initiators.slab.get_mut(key) {
+            let awaits = begun.initiator.awaited_child_spi();
+            if let Some(spi) = awaits.filter(|_| begun.awaits.is_none()) {
+                begun.awaits = awaits;
+                self.initiators.by_child.insert(spi, key);
+            }
             let at = begun.initiator.next_timeout();
             let timer = TimerKey::Initiator(key);
             self.timers.arm(&mut begun.armed, at, timer);

@@ -5,6 +5,7 @@
 use crate::Shard;
 use crate::asks::Asker;
 use crate::io::{DeviceId, DirectoryRequest, Message, Output as ShardOutput, Question};
+use crate::one_way::Unanswered;
 use crate::pairs::PairLife;
 use crate::peer::Peer;
 use crate::timers::TimerKey;
@@ -94,6 +95,22 @@ impl Shard {
         let sa = self.peers.get(key).and_then(|p| p.find_ike_sa(ike_spi));
         sa.is_some_and(|sa| matches!(sa.state(), SaState::Closed | SaState::Deleting(_)))
             && !self.stage.is_ending()
+    }
+
+    /// Whether the IKE SA of a pair is not answered: its peer may have noticed nothing.
+    pub(crate) fn is_struggling(&self, key: usize, ike_spi: u64) -> bool {
+        let sa = self.peers.get(key).and_then(|p| p.find_ike_sa(ike_spi));
+        sa.is_some_and(IkeSa::is_struggling) && !self.stage.is_ending()
+    }
+
+    /// The peer knows that a pair has ended, and its IKE SA lives.
+    pub(crate) fn exhume(&mut self, key: usize, at: usize) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.buried.retain(|p| *p != at);
+        }
+        if let Some(pair) = self.pairs.try_remove(at) {
+            self.sad.remove(pair.spi_in);
+        }
     }
 
     /// A pair that ends with its IKE SA is kept with it.
@@ -214,10 +231,14 @@ impl Shard {
 
     /// Forgets a kept IKE SA, with its pairs.
     fn release(&mut self, spi: u64) {
+        let key = self.kept.by_spi(spi);
         for at in self.take_kept(spi).map(|k| k.pairs).unwrap_or_default() {
             if let Some(pair) = self.pairs.try_remove(at) {
                 self.sad.remove(pair.spi_in);
             }
+        }
+        if let Some(key) = key {
+            self.index_peer(key);
         }
         self.release_forward(spi);
     }
@@ -279,7 +300,7 @@ impl Shard {
     }
 
     /// An ended IKE SA only speaks.
-    fn drain_kept(&mut self, key: usize, spi: u64) {
+    pub(crate) fn drain_kept(&mut self, key: usize, spi: u64) {
         let said = |shard: &mut Self| {
             let kept = shard.peers.get_mut(key)?.kept_mut(spi)?;
             kept.sa.poll_output()
@@ -299,7 +320,9 @@ impl Shard {
             return;
         };
         let (key, ike_spi, spi_in) = (pair.peer, pair.ike_spi, pair.spi_in);
-        if matches!(pair.life, PairLife::Parked { .. }) {
+        let peer = self.peers.get(key);
+        let kept = peer.and_then(|p| p.kept(ike_spi));
+        if kept.is_some_and(|k| k.sa.state() == SaState::Parked) {
             self.ask_to_go_on(now, key, ike_spi, path, Vec::new());
         } else {
             self.tombstone_hit(now, key, ike_spi, spi_in.into(), path);
@@ -407,9 +430,11 @@ impl Shard {
             return;
         };
         let PairLife::Parked { active } = pair.life else {
-            return;
+            // It ended before its IKE SA did.
+            return self.exhume(key, at);
         };
         pair.life = PairLife::InUse;
+        pair.unanswered = Unanswered::default();
         let spi_in = pair.spi_in;
         if let Some(peer) = self.peers.get_mut(key) {
             peer.pairs.push(at);

@@ -335,6 +335,11 @@ impl Shard {
         let Some(at) = self.sad.get(spi_in).map(|entry| entry.owner) else {
             return;
         };
+        let Some(pair) = self.pairs.get(at) else {
+            return;
+        };
+        let (key, spi_out, ike_spi) = (pair.peer, pair.outbound.spi(), pair.ike_spi);
+        let ending = self.is_ending(key, ike_spi);
         let Some(pair) = self.pairs.get_mut(at) else {
             return;
         };
@@ -342,16 +347,18 @@ impl Shard {
             PairLife::InUse => {}
             // It has ended already, and now what was under way need not be waited for.
             PairLife::Lingers if linger.is_zero() => return self.linger_over(spi_in),
+            PairLife::Buried if linger.is_zero() && !ending => {
+                return self.exhume(key, at);
+            }
             ended => {
                 pair.life = ended;
                 return;
             }
         }
-        let (key, spi_out, ike_spi) = (pair.peer, pair.outbound.spi(), pair.ike_spi);
         let clocks = self.clocks(key, spi_in);
         self.remember_clock(key, spi_in);
-        let buried = self.is_ending(key, ike_spi);
-        let missed = match buried {
+        let buried = ending || cause == CloseCause::Expired && self.is_struggling(key, ike_spi);
+        let missed = match ending {
             true => Vec::new(),
             false => self.missed(key, at, cause),
         };

@@ -68,6 +68,10 @@ pub(crate) struct Peer {
     pub(crate) revival: Option<Revival>,
     /// The IKE SA that we last revived it with, by local SPI, and when.
     pub(crate) revived: Option<(u64, Instant)>,
+    /// It did not come back by itself after its last DELETE.
+    pub(crate) stays_down: bool,
+    /// When a request was last sent again to where something came from that it must be asked about.
+    pub(crate) asked_again: Option<Instant>,
     pub(crate) audit_at: Option<Instant>,
     /// When it is looked at for what might be inconsistent.
     pub(crate) check_at: Option<Instant>,
@@ -230,6 +234,8 @@ impl Shard {
             secret: None,
             revival: None,
             revived: None,
+            stays_down: false,
+            asked_again: None,
             audit_at: None,
             check_at: None,
             flow: Flow::default(),

@@ -361,6 +361,9 @@ impl Shard {
         self.ike_index.insert(spi, key);
         if sa.role() == Role::Responder {
             self.observe_authentication(now, key, initial_contact);
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.stays_down = false;
+            }
         }
         self.has_returned(key);
         if sa.suite().is_weak() {

@@ -10,7 +10,7 @@ use crate::Shard;
 use crate::asks::Asker;
 use crate::io::{DeviceId, DirectoryRequest, Located, Message, Output, Question, ShardId};
 use crate::peer::Peer;
-use hawser_flight::{CloseCause, Event, Path, RevivalOutcome, Role};
+use hawser_flight::{CloseCause, Event, Path, RevivalOutcome};
 use hawser_ike::IkeSa;
 use hawser_ike::handshake::initiator::Initiator;
 use hawser_ike::ike_sa::SaState;
@@ -28,7 +28,14 @@ use std::time::{Duration, Instant};
 const BELIEVED: Duration = Duration::from_secs(120);
 
 /// How long a device that has deleted its SA has to come back by itself.
-const AFTER_DELETE: Duration = Duration::from_secs(1);
+const AFTER_DELETE: Duration = Duration::from_millis(300);
+
+/// The same, where it did not come back by itself the last time.
+const AFTER_DELETE_AGAIN: Duration = Duration::from_millis(20);
+
+/// Many may be lost at once: not all come back in the same moment. Those that say so one by one need less.
+const JITTER: Duration = Duration::from_millis(500);
+const JITTER_AFTER_DELETE: Duration = Duration::from_millis(100);
 
 /// How long one that has begun a handshake has to finish it, and how often that is waited for.
 const PUT_OFF: Duration = Duration::from_secs(5);
@@ -58,9 +65,13 @@ pub(crate) struct Held {
 /// A device that is being brought back.
 #[derive(Debug)]
 pub(crate) struct Revival {
-    /// Its IKE SA is not given up yet: this ends when anything comes on it.
+    /// How its IKE SA went.
+    after: Option<CloseCause>,
+    /// It is not given up yet: this ends when anything comes on it.
     pub(crate) early: bool,
     pub(crate) held: Option<Held>,
+    /// Something authentic has just come from its endpoint: who else was there is not any more.
+    seen: bool,
     /// Local SPI of the IKE SA, kept or not given up yet, whose Child SAs are wanted.
     pub(crate) spi: u64,
     children: Vec<ChildTemplate>,
@@ -135,7 +146,7 @@ impl Shard {
         };
         if let Some(revival) = peer.revival.as_mut().filter(|r| r.early && r.spi == spi) {
             // Begun already.
-            revival.early = false;
+            (revival.early, revival.after) = (false, Some(cause));
             if revival.held.is_some() {
                 revival.at = Some(now);
             }
@@ -146,20 +157,22 @@ impl Shard {
         if cause == CloseCause::DeletedByPeer && ours.is_some_and(|(_, at)| young(at)) {
             return self.tell_revival(key, RevivalOutcome::WantsToBeDown);
         }
-        let wait = match cause {
-            CloseCause::DpdTimeout | CloseCause::RetransmitTimeout => Duration::ZERO,
-            CloseCause::DeletedByPeer
-            | CloseCause::Expired
+        let (wait, jitter) = match cause {
+            CloseCause::DpdTimeout | CloseCause::RetransmitTimeout => (Duration::ZERO, JITTER),
+            CloseCause::DeletedByPeer if peer.stays_down => {
+                (AFTER_DELETE_AGAIN, JITTER_AFTER_DELETE)
+            }
+            CloseCause::DeletedByPeer => (AFTER_DELETE, JITTER_AFTER_DELETE),
+            CloseCause::Expired
             | CloseCause::Admin
             | CloseCause::PeerMisbehaved
-            | CloseCause::Internal => AFTER_DELETE,
+            | CloseCause::Internal => (AFTER_DELETE, JITTER),
             _ => return,
         };
         // Silence is counted until the request that was given up was first sent.
         let asked = peer.kept(spi).and_then(|k| k.sa.waiting_since());
         if is_believed(peer, asked.unwrap_or(now)) {
-            // Many may be lost at once: not all come back in the same moment.
-            let jitter = Duration::from_millis(self.rng.random_range(0..500));
+            let jitter = jitter.mul_f64(self.rng.random_range(0.0..1.0));
             self.begin_revival(now, key, spi, Some(cause), now + wait + jitter);
         }
     }
@@ -171,6 +184,9 @@ impl Shard {
         if !revival.is_some_and(under_way) {
             self.forget_revival(key);
             self.begin_revival(now, key, spi, Some(cause), now);
+            if let Some(revival) = self.peers.get_mut(key).and_then(|p| p.revival.as_mut()) {
+                revival.seen = true;
+            }
             self.arm_peer(key);
         }
     }
@@ -214,8 +230,10 @@ impl Shard {
         self.tell_shards(to, true);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.revival = Some(Revival {
+                after,
                 early: after.is_none(),
                 held: None,
+                seen: false,
                 spi,
                 children,
                 path,
@@ -293,7 +311,6 @@ impl Shard {
         revival.at = None;
         if let (Some(held), Some(handshake)) = (revival.held.take(), revival.handshake) {
             // Nothing has come on the old IKE SA.
-            revival.early = false;
             return self.go_on(now, handshake, held.token, held.answer);
         }
         let remote = revival.children.iter().flat_map(|c| &c.remote);
@@ -320,14 +337,17 @@ impl Shard {
         let Some(peer) = self.peers.get(key) else {
             return;
         };
-        let idle = |r: &&Revival| r.handshake.is_none() && (r.early || !peer.has_usable_ike_sa());
-        let Some(revival) = peer.revival.as_ref().filter(idle) else {
+        let Some(revival) = peer.revival.as_ref().filter(|r| r.handshake.is_none()) else {
             return;
         };
+        if peer.has_usable_ike_sa() && !revival.early {
+            return self.end_revival(key, RevivalOutcome::CameBack);
+        }
         let endpoint = revival.path.remote;
         let alive = |d: &&Located| d.alive && d.device != device;
         let mut living = same.iter().chain(others).filter(alive);
-        let taken = living.find_map(|d| match (d.overlaps, d.endpoint == endpoint) {
+        let there = |d: &Located| d.endpoint == endpoint && !revival.seen;
+        let taken = living.find_map(|d| match (d.overlaps, there(d)) {
             (_, true) => Some(RevivalOutcome::EndpointTaken),
             (true, _) => Some(RevivalOutcome::SelectorsTaken),
             _ => None,
@@ -435,8 +455,8 @@ impl Shard {
         }
     }
 
-    /// A handshake of ours, begun at `since`, has succeeded. If the device has begun one meanwhile both
-    /// are up, and the one that the branch began stays. What it had before it gives up by itself.
+    /// A handshake of ours, begun at `since`, has succeeded. If there has been another meanwhile, the
+    /// branch's or ours, both are up, and that one stays. What the branch had before it gives up by itself.
     pub(crate) fn place_revived(
         &mut self,
         now: Instant,
@@ -460,13 +480,17 @@ impl Shard {
         };
         sa.set_template(Arc::new(template));
         let forgotten = peer.revival.is_some();
-        let theirs = |sa: &&IkeSa| {
-            sa.role() == Role::Responder
-                && sa.state() == SaState::Established
-                && sa.created() >= since
-        };
-        let rival = peer.ike_sas.iter().rfind(theirs).map(IkeSa::local_spi);
-        peer.revived = Some((spi, now));
+        let younger = |sa: &&IkeSa| sa.state() == SaState::Established && sa.created() >= since;
+        let rival = peer.ike_sas.iter().rfind(younger).map(IkeSa::local_spi);
+        if rival.is_none() {
+            peer.revived = Some((spi, now));
+        }
+        if sa.children().is_empty() {
+            // Somebody else is there now, with the same secret.
+            return self.decline(now, key, sa);
+        }
+        let revival = peer.revival.as_ref();
+        peer.stays_down = revival.is_some_and(|r| r.after == Some(CloseCause::DeletedByPeer));
         let base = Arc::clone(base);
         // Nothing came on what it had before: it has forgotten that.
         self.settle(now, key, sa, forgotten && rival.is_none());
@@ -476,10 +500,18 @@ impl Shard {
         if let Some(rival) = rival {
             self.prefer(now, key, rival, spi);
         }
-        if self.peers.get(key).is_some_and(|p| p.pairs.is_empty()) {
-            self.remake(now, key);
-        }
         self.arm_peer(key);
+    }
+
+    /// Who has answered our handshake does not want what the device had: it is not the device.
+    fn decline(&mut self, now: Instant, key: usize, sa: IkeSa) {
+        let spi = sa.local_spi();
+        self.end_revival(key, RevivalOutcome::EndpointTaken);
+        self.settle(now, key, sa, false);
+        if let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi)) {
+            sa.delete(&mut crate::env!(self, now), CloseCause::Superseded);
+        }
+        self.drive(now, key);
     }
 
     /// An IKE_SA_INIT has come from there: a handshake of the peer comes before ours.

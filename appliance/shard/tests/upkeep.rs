@@ -162,7 +162,7 @@ fn a_branch_that_deleted_its_sa_is_revived() {
     for seed in 0..10 {
         let (mut world, hq, node) = world_with(&case(), 1 + (seed % 3) as u8, seed);
         reset(&mut world, node);
-        world.run(SECOND / 2);
+        world.run(SECOND / 4);
         assert_eq!(status(&mut world, hq), PeerStatus::Down);
         world.run(3 * SECOND);
         assert_eq!(ended(&world, hq), [RevivalOutcome::Revived], "seed {seed}");
@@ -225,7 +225,7 @@ fn nobody_is_revived_without_consent() {
 fn three_attempts_and_no_more() {
     let (mut world, hq, node) = world(5);
     reset(&mut world, node);
-    world.run(SECOND);
+    world.run(SECOND / 4);
     world.nodes[node].frozen = true;
     world.run(600 * SECOND);
     let tried = |e: &Event| matches!(e, Event::RevivalAttempt { .. });
@@ -241,7 +241,7 @@ fn a_handshake_of_the_branch_comes_before_ours() {
         let (mut world, hq, node) = world(delay);
         reset(&mut world, node);
         // The branch begins by itself around the time at which headquarters would.
-        world.run(Duration::from_millis(700) + 20 * MS / 20 * u32::try_from(delay).unwrap());
+        world.run(5 * MS + MS / 2 * u32::try_from(delay).unwrap());
         let policy = branch(&Spec::default());
         world.command(node, Command::Apply(Arc::new(policy)));
         world.run(30 * SECOND);

@@ -424,8 +424,11 @@ impl World {
         if rng.random_bool(weather.duplicate) {
             copies.extend(copies.first().cloned());
         }
+        if is_init(&copies[0]) && rng.random_bool(weather.corrupt) {
+            return Vec::new();
+        }
         for copy in copies.iter_mut().filter(|c| !c.is_empty()) {
-            if rng.random_bool(weather.corrupt) {
+            if rng.random_bool(weather.corrupt) && !is_init(copy) {
                 let octet = rng.random_range(0..copy.len());
                 copy[octet] ^= 1 << rng.random_range(0..8);
             }
@@ -666,4 +669,12 @@ impl World {
     pub(crate) fn fault(&self, at: usize) -> What {
         self.plan.faults[at].what
     }
+}
+
+/// IKE_SA_INIT, which only the UDP checksum protects: what is corrupt of it is lost. Nobody who takes it
+/// for good can say so before the other side gives up.
+fn is_init(bytes: &[u8]) -> bool {
+    let marked = bytes.starts_with(&[0; 4]);
+    let at = if marked { 4 } else { 0 };
+    bytes.get(at + 17..at + 19) == Some(&[0x20, 34])
 }

@@ -18,6 +18,59 @@ fn a_pair_that_was_being_rekeyed_is_revived_once() {
     never(15, "Child SAs");
 }
 
+/// A branch that had a revived SA was late given its own old IKE_AUTH's answer, and sent on that pair, which was
+/// parked here and did not go on beside the revived one.
+#[test]
+fn a_parked_sa_goes_on_beside_one_that_the_branch_left() {
+    [27, 153, 166]
+        .into_iter()
+        .for_each(|seed| never(seed, "not usable"));
+}
+
+/// A replayed message of an old SA brought that back instead of the younger one that the branch used.
+#[test]
+fn what_comes_late_for_an_old_sa_is_no_news() {
+    never(67, "not usable");
+}
+
+/// The branch has an IKE SA and no pair, and cannot say so: its DELETE waits for the answer to another
+/// request. Or its pair expired here while nothing came.
+#[test]
+fn a_branch_without_a_pair_is_given_one() {
+    [2, 34, 107, 136, 151]
+        .into_iter()
+        .for_each(|seed| never(seed, "not usable"));
+}
+
+/// Headquarters revived a branch that came back by itself, and each deleted the other's SA.
+#[test]
+fn a_revived_sa_that_the_branch_answered_stays() {
+    [98, 120, 189]
+        .into_iter()
+        .for_each(|seed| never(seed, "not usable"));
+}
+
+/// IKE_AUTH of a revival was answered, and every answer lost: what the branch sent on the pair that it had was
+/// of no SA here.
+#[test]
+fn a_revival_that_was_answered_in_vain_is_asked_for_again() {
+    [45, 245, 322]
+        .into_iter()
+        .for_each(|seed| never(seed, "not usable"));
+}
+
+/// An attacker passed an IKE_AUTH on from elsewhere, and headquarters answered there from then on.
+#[test]
+fn who_is_not_behind_a_nat_stays_where_it_began() {
+    never(410, "not usable");
+}
+
+/// A revival met another branch with the same secret behind the same NAT, and was repeated every minute.
+#[test]
+fn a_revival_that_meets_somebody_else_ends() {
+    never(2273, "not usable");
+}
+
 /// While a device was being revived another identity came for its network and got it; then the
 /// revival succeeded, and both had it.
 #[test]

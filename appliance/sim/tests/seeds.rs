@@ -29,17 +29,11 @@ fn calm_seeds_are_clean() {
     }
 }
 
-/// 200 seeds with faults. Nothing unsafe ever happens (in clear, to the wrong one, two holders of a network,
-/// memory, routes, disorder). That every branch is usable a minute after the heal holds for all but
-/// a few seeds yet: a guard against getting worse, not the goal, which is none.
+/// 200 seeds with faults: a minute after the heal every branch is usable, without an operator.
 #[test]
-fn seeds_with_faults_are_safe_and_nearly_all_recover() {
+fn seeds_with_faults_are_clean() {
     let failures: Vec<(u64, String)> = (0..200)
         .filter_map(|seed| Some((seed, run(&Plan::new(seed, 10, 1.0), false).failure?)))
         .collect();
-    let (stuck, unsafe_ones): (Vec<_>, Vec<_>) = failures
-        .into_iter()
-        .partition(|(_, why)| why.contains("is not usable"));
-    assert!(unsafe_ones.is_empty(), "{unsafe_ones:#?}");
-    assert!(stuck.len() <= 16, "{} of 200: {stuck:#?}", stuck.len());
+    assert!(failures.is_empty(), "{failures:#?}");
 }

@@ -1,7 +1,7 @@
 //! A NAT gateway between a branch and the Internet, with the ways in which real ones misbehave.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -48,6 +48,15 @@ impl Nat {
         thread::sleep(length);
         self.rebind()?;
         self.ns.nft("delete table inet silence\n")
+    }
+
+    /// Waits until the branch has a mapping again, `patience` at most: before it has sent something nobody can reach it.
+    pub fn await_mapping(&self, patience: Duration) -> Result<()> {
+        let end = Instant::now() + patience;
+        while Instant::now() < end && self.ns.run("conntrack -L -p udp")?.trim().is_empty() {
+            thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
     }
 
     /// Drops `percent` of the packets in each direction.

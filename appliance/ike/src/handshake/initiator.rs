@@ -25,7 +25,7 @@ use hawser_policy::{Identity, Initiate, PeerTemplate};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How often a responder may send us back to the start (cookie, other key exchange). Anybody can
 /// say so; what comes after that is ignored, and the handshake waits for the real answer.
@@ -36,6 +36,12 @@ const COOKIE_LENGTHS: std::ops::RangeInclusive<usize> = 1..=64;
 
 const INVALID: HandshakeFailure = HandshakeFailure::InvalidMessage;
 
+/// How IKE_AUTH is sent on that was not answered.
+const LINGERS: Schedule = Schedule::Fixed {
+    interval: Duration::from_secs(60),
+    retries: 10,
+};
+
 /// What a call has led to.
 #[derive(Debug)]
 pub enum Step {
@@ -43,6 +49,8 @@ pub enum Step {
     Continue,
     /// The peer is authenticated.
     Established(Box<IkeSa>),
+    /// IKE_AUTH is not answered, and is sent on slowly: the peer may believe in the IKE SA.
+    Unanswered,
     /// It has failed.
     Failed(HandshakeFailure),
 }
@@ -214,11 +222,17 @@ impl Initiator {
 
     /// Its time has come.
     pub fn timeout(&mut self, env: &mut Env<'_>) -> Step {
+        let proved = self.has_proved();
         let Some(outstanding) = &mut self.outstanding else {
             return Step::Continue;
         };
         match outstanding.due(env) {
             Due::NotYet => Step::Continue,
+            // The peer may believe in the IKE SA, and only its answer be lost.
+            Due::GiveUp if proved && !outstanding.is_persistent() => {
+                outstanding.persist(env, LINGERS);
+                Step::Unanswered
+            }
             Due::GiveUp => self.fail(HandshakeFailure::Timeout),
             Due::Again => {
                 let attempt = outstanding.attempt;
@@ -232,6 +246,22 @@ impl Initiator {
                 Step::Continue
             }
         }
+    }
+
+    /// Our SPI of the first Child SA, once the peer may use it.
+    pub fn awaited_child_spi(&self) -> Option<u32> {
+        match &self.state {
+            State::AwaitAuth(auth) => Some(auth.spi_in),
+            _ => None,
+        }
+    }
+
+    /// Sends the request that is under way once more, to where the peer may be.
+    pub fn ask_again_at(&mut self, path: Path) {
+        let outstanding = self.outstanding.iter();
+        let messages = outstanding.flat_map(|o| o.datagrams.iter().cloned());
+        self.out
+            .extend(messages.map(|message| Output::Transmit { path, message }));
     }
 
     /// A key exchange is done. A stale token is dropped.

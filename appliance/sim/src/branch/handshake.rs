@@ -2,7 +2,7 @@
 
 use super::{Branch, Doing, env, marked, worked};
 use crate::habits::{Reauthentication, Return};
-use hawser_flight::Path;
+use hawser_flight::{HandshakeFailure, Path};
 use hawser_ike::IkeSa;
 use hawser_ike::handshake::initiator::Step;
 use hawser_ike::handshake::responder::AuthOutcome;
@@ -98,6 +98,7 @@ impl Branch {
                 self.log("has an IKE SA");
                 self.established(now, *sa);
             }
+            Step::Unanswered => self.handshake_step(now, Step::Failed(HandshakeFailure::Timeout)),
             Step::Failed(reason) => {
                 // What it still wants to say is said.
                 self.drive_handshake(now);

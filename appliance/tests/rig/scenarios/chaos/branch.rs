@@ -14,6 +14,10 @@ use crate::rig::{Branch, Rig};
 use crate::site::Site;
 use crate::strongswan::{Connection, StrongSwan};
 
+/// charon's longest wait between two retransmissions: so long it may be silent behind an expired mapping, where nobody
+/// can reach it.
+const SILENT: Duration = Duration::from_secs(80);
+
 /// A branch with its charon.
 pub struct Sufferer<'a> {
     branch: &'a Branch,
@@ -105,7 +109,10 @@ impl<'a> Sufferer<'a> {
                 nat.move_to(&self.outer[0])
             }
             Fault::Outage(length) => drop("drop", length),
-            Fault::Expiry(length) => nat.outlive_mappings(length),
+            Fault::Expiry(length) => {
+                nat.outlive_mappings(length)?;
+                nat.await_mapping(SILENT)
+            }
             Fault::Loss(percent, length) => {
                 drop(&format!("numgen random mod 100 < {percent} drop"), length)
             }
