@@ -141,7 +141,9 @@ impl Shard {
         if uniqueness == Uniqueness::Never {
             return;
         }
-        let one_device = uniqueness == Uniqueness::Replace;
+        // What we revived the device with is the device's, whoever passes on what it sends.
+        let revived = peer.revived.is_some_and(|(spi, _)| spi == newer);
+        let one_device = uniqueness == Uniqueness::Replace || revived;
         let (mut at_home, mut elsewhere) = (Vec::new(), Vec::new());
         for old in peer.ike_sas.iter_mut().filter(|o| o.local_spi() != newer) {
             // Where an identity is one device, whatever it had elsewhere is replaced unasked.

@@ -53,10 +53,15 @@ impl Nat {
     /// Waits until the branch has a mapping again, `patience` at most: before it has sent something nobody can reach it.
     pub fn await_mapping(&self, patience: Duration) -> Result<()> {
         let end = Instant::now() + patience;
-        while Instant::now() < end && self.ns.run("conntrack -L -p udp")?.trim().is_empty() {
+        while Instant::now() < end && !self.has_mapping()? {
             thread::sleep(Duration::from_millis(200));
         }
         Ok(())
+    }
+
+    /// Whether anything from outside could reach the branch.
+    pub fn has_mapping(&self) -> Result<bool> {
+        Ok(!self.ns.run("conntrack -L -p udp")?.trim().is_empty())
     }
 
     /// Drops `percent` of the packets in each direction.

@@ -108,16 +108,18 @@ fn chaos(rig: &Rig, seed: u64, identity: Identity) -> Result<()> {
         )?)
     });
     let mut directions = Vec::new();
-    for (pings, disturbances) in pings.into_iter().zip(&disturbances) {
+    for ((pings, disturbances), branch) in pings.into_iter().zip(&disturbances).zip(&branches) {
+        let silent = !branch.nat.has_mapping()?;
         for ping in pings {
             let route = ping.route().to_owned();
-            directions.push(Direction::judge(
-                &route,
-                &ping.stop_and_list()?,
-                disturbances,
-                up,
-                end,
-            ));
+            let echoes = ping.stop_and_list()?;
+            let heard = Direction::last_heard(&echoes, silent, end);
+            if heard < end {
+                println!(
+                    "chaos: {route} is silent behind a NAT without a mapping, and judged to its last word"
+                );
+            }
+            directions.push(Direction::judge(&route, &echoes, disturbances, up, heard));
         }
     }
     report(rig, seed, identity, &Score(directions))

@@ -29,6 +29,14 @@ pub struct Direction {
 pub struct Score(pub Vec<Direction>);
 
 impl Direction {
+    /// When a branch was last heard that is `silent` at the end: it says nothing and its NAT has forgotten it, so nobody can
+    /// reach it. Until then it is judged as any other.
+    pub fn last_heard(echoes: &[Echo], silent: bool, end: SystemTime) -> SystemTime {
+        let answered = echoes.iter().filter(|echo| echo.answered);
+        let last = answered.map(|echo| echo.sent).max();
+        last.filter(|_| silent).map_or(end, |at| at.min(end))
+    }
+
     /// Judges what became of the echo requests of one direction from the moment `up`, when every tunnel was up, to `end`.
     pub fn judge(
         route: &str,
