@@ -140,7 +140,7 @@ pub struct Shard {
     /// Now, as the caller said last.
     clock: Instant,
     /// Devices that dropped or came back, with the time of the drop: not told yet.
-    freezing: Vec<(DeviceId, u64)>,
+    freezing: Vec<(DeviceId, u64, bool)>,
 }
 
 /// Builds the [`hawser_ike::io::Env`] of a call, borrowing only what it needs of the shard.

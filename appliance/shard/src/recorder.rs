@@ -29,6 +29,8 @@ pub struct Recall {
 pub struct Incident {
     /// When it dropped, in milliseconds since the shard began.
     pub dropped_ms: u64,
+    /// It is back from that.
+    pub back: bool,
     /// What was recorded up to now.
     pub recall: Recall,
 }
@@ -121,17 +123,21 @@ impl Shard {
             false => Some(*peer.recorder.dropped_ms.insert(now_ms)),
         };
         if let Some(dropped_ms) = dropped_ms {
-            self.freezing.push((peer.device, dropped_ms));
+            self.freezing.push((peer.device, dropped_ms, up));
         }
     }
 
     /// Tells the incidents, behind all other outputs.
     pub(crate) fn tell_incidents(&mut self) {
-        for (device, dropped_ms) in std::mem::take(&mut self.freezing) {
+        for (device, dropped_ms, back) in std::mem::take(&mut self.freezing) {
             let key = self.devices.get(&device).copied();
             let recall = key.and_then(|key| self.recall(key));
             if let Some(recall) = recall {
-                let incident = Box::new(Incident { dropped_ms, recall });
+                let incident = Box::new(Incident {
+                    dropped_ms,
+                    back,
+                    recall,
+                });
                 self.out.push_back(Output::Incident(incident));
             }
         }

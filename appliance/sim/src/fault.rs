@@ -41,6 +41,8 @@ pub enum What {
     Mute(Whom),
     /// Nothing gets to the branch.
     Deaf(Whom),
+    /// ESP does not get to headquarters, though IKE does.
+    EspLost(Whom),
     /// The NAT of a branch forgets its mappings.
     Rebind(u16),
     /// A NAT forgets all its mappings.

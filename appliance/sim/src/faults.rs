@@ -52,6 +52,7 @@ impl World {
             | What::Corrupt(..)
             | What::Partition(_)
             | What::Mute(_)
+            | What::EspLost(_)
             | What::Deaf(_) => self.change_weather(),
         }
     }
@@ -62,6 +63,10 @@ impl World {
         self.active.retain(|f| *f != at);
         match what {
             What::ShortMappings(nat, _) => self.nats[nat].shortened = None,
+            What::Stall => {
+                let lasted = self.plan.faults[at].lasts;
+                self.drops.late(self.now - self.start, lasted);
+            }
             What::Freeze(branch) => {
                 self.with_branch(usize::from(branch), |branch, now| {
                     branch.freeze(false);

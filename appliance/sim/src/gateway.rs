@@ -5,6 +5,7 @@ use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, Path, PeerLabel};
 use hawser_policy::{Policy, TenantId};
 use hawser_shard::io::*;
+use hawser_shard::recorder::Incident;
 use hawser_shard::view::PeerView;
 use hawser_shard::{Shard, ShardConfig, shard_of};
 use ipnet::IpNet;
@@ -32,6 +33,8 @@ pub enum Effect {
     Mail(ShardId, Message),
     /// Something happened.
     Event(Option<Arc<PeerLabel>>, Event),
+    /// A device dropped, or is back.
+    Incident(Box<Incident>),
 }
 
 /// Headquarters.
@@ -248,7 +251,7 @@ impl Gateway {
             Output::Send(to, message) => self.effects.push(Effect::Mail(to, message)),
             Output::Event(label, event) => self.effects.push(Effect::Event(label, event)),
             Output::Reply(_, reply) => self.replies.push(reply),
-            Output::Incident(_) => {}
+            Output::Incident(incident) => self.effects.push(Effect::Incident(incident)),
             Output::Finished => self.finished += 1,
         }
     }

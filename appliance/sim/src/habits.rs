@@ -65,6 +65,8 @@ pub struct Habits {
     pub child_life: Duration,
     /// It has something to send so often; else only when asked.
     pub talks_every: Option<Duration>,
+    /// When an IKE SA of its has been rekeyed, it no longer knows the Child SAs.
+    pub forgets_children: bool,
 }
 
 /// How long strongSwan leaves an IKE SA whose reauthentication did not happen (the case: 120 s).
@@ -100,6 +102,7 @@ impl Habits {
             ike_life: Some(Duration::from_secs(4 * 3600)),
             child_life: Duration::from_secs(3600),
             talks_every: Some(Duration::from_secs(10)),
+            forgets_children: false,
         }
     }
 

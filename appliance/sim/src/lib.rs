@@ -11,6 +11,7 @@
 pub mod answers;
 pub mod branch;
 mod check;
+pub mod drops;
 pub mod fault;
 mod faults;
 pub mod gateway;

@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::habits::*;
 use crate::nat::{Filtering, NatKind, Ports};
 use crate::policies::{Headquarters, SUITES};
-use hawser_policy::{DpdMode, DpdSettings};
+use hawser_policy::{DpdMode, DpdSettings, Uniqueness};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::net::{IpAddr, Ipv4Addr};
@@ -79,6 +79,7 @@ impl Plan {
             ike_life: secs(rng.random_range(1500..9000)),
             child_life: secs(rng.random_range(600..3600)),
             dpd: Some(dpd(&mut rng)),
+            uniqueness: Uniqueness::Device,
         };
         let shared_identity = rng.random_bool(0.4);
         let nats = nats(&mut rng, peers);
@@ -141,6 +142,7 @@ impl Plan {
                 ike_life: secs(86_400),
                 child_life: secs(86_400),
                 dpd: Some(dpd),
+                uniqueness: Uniqueness::Device,
             },
             nats: (0..habits.len()).map(nat).collect(),
             seats: habits.iter().enumerate().map(seat).collect(),

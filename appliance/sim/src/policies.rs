@@ -31,6 +31,8 @@ pub struct Headquarters {
     pub child_life: Duration,
     /// DPD.
     pub dpd: Option<DpdSettings>,
+    /// What becomes of earlier SAs of an identity.
+    pub uniqueness: Uniqueness,
 }
 
 fn secret(tenant: u16) -> Secret {
@@ -125,15 +127,13 @@ fn anybody(tenant: u16) -> PadEntry {
 impl Headquarters {
     /// Its policy: whoever has the secret of a tenant, whatever he is called.
     pub fn policy(&self) -> Policy {
-        let of_tenant = |tenant| PeerTemplate {
-            ike_lifetimes: lifetimes(Some(self.ike_life)),
-            children: {
-                let mut children = template(tenant, &SUITES, HOME, "10.0.0.0/8").children;
-                children[0].lifetimes = lifetimes(Some(self.child_life));
-                children
-            },
-            dpd: self.dpd,
-            ..template(tenant, &SUITES, HOME, "10.0.0.0/8")
+        let of_tenant = |tenant| {
+            let mut own = template(tenant, &SUITES, HOME, "10.0.0.0/8");
+            own.ike_lifetimes = lifetimes(Some(self.ike_life));
+            own.children[0].lifetimes = lifetimes(Some(self.child_life));
+            own.dpd = self.dpd;
+            own.upkeep.uniqueness = self.uniqueness;
+            own
         };
         policy(
             (0..self.tenants).map(of_tenant).collect(),

@@ -18,6 +18,8 @@ pub struct Weather {
     pub mute: bool,
     /// Nothing gets to the branch.
     pub deaf: bool,
+    /// ESP does not get to headquarters.
+    pub esp_lost: bool,
 }
 
 impl Weather {
@@ -39,6 +41,7 @@ impl Weather {
                 }
                 What::Mute(whom) if whom.is(branch) => weather.mute = true,
                 What::Deaf(whom) if whom.is(branch) => weather.deaf = true,
+                What::EspLost(whom) if whom.is(branch) => weather.esp_lost = true,
                 _ => {}
             }
         }

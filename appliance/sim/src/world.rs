@@ -1,6 +1,7 @@
 //! The world of a run: virtual time, headquarters, branches, and the network between them.
 
 use crate::branch::{Branch, Doing};
+use crate::drops::Drops;
 use crate::fault::What;
 use crate::gateway::{Effect, Gateway};
 use crate::ledger::Ledger;
@@ -61,6 +62,8 @@ pub struct World {
     pub ledger: Vec<Ledger>,
     /// What happened.
     pub trace: Trace,
+    /// What dropped, and why, where that is wanted.
+    pub drops: Drops,
     /// What must not happen, and did: the first of it ends the run.
     pub failure: Option<String>,
     wakes: (Instant, u32),
@@ -127,6 +130,7 @@ impl World {
             overheard: vec![VecDeque::new(); count],
             ledger: vec![Ledger::new(start); count],
             trace: Trace::new(start, verbose),
+            drops: Drops::default(),
             failure: None,
             wakes: (start, 0),
             tampers: Vec::new(),
@@ -354,6 +358,7 @@ impl World {
                 self.trace
                     .note(self.now, format_args!("headquarters {who}: {event:?}"));
             }
+            Effect::Incident(incident) => self.drops.told(*incident),
         }
     }
 
@@ -382,7 +387,8 @@ impl World {
         let Some(late) = self.tampered(Side::Branch, to.port(), &bytes) else {
             return;
         };
-        if self.weather[at].mute {
+        let is_esp = to.port() == 4500 && bytes.len() > 1 && !bytes.starts_with(&[0; 4]);
+        if self.weather[at].mute || self.weather[at].esp_lost && is_esp {
             return;
         }
         for bytes in self.through(at, bytes) {
@@ -553,7 +559,8 @@ impl World {
         }
     }
 
-    fn talk(&mut self, at: usize) {
+    /// A branch has something to send, and again as often as is its habit.
+    pub fn talk(&mut self, at: usize) {
         let probe = self.probe(at, Kind::BranchAsks);
         self.with_branch(at, |branch, now| branch.send(now, &probe));
         if let Some(every) = self.plan.seats[at].plan.habits.talks_every {
@@ -561,7 +568,8 @@ impl World {
         }
     }
 
-    fn ask(&mut self, at: usize, again: bool) {
+    /// Headquarters' host asks a branch, and `again` as often as the plan says.
+    pub fn ask(&mut self, at: usize, again: bool) {
         if self.branches[at].is_some() && self.now >= self.stalled_until {
             let probe = self.probe(at, Kind::HostAsks);
             self.ledger[at].asked(self.now);

@@ -105,10 +105,11 @@ pub fn judge(situation: &Situation<'_>) -> Finding {
 
 /// The verdict on a device that is up and does not work: only what can be seen without a drop.
 pub fn judge_living(situation: &Situation<'_>) -> Option<Finding> {
-    let rule = rules::RULES
+    let seen_alive = [Verdict::SharedIdentity, Verdict::EspOneWay];
+    let mut rules = rules::RULES
         .iter()
-        .find(|rule| rule.verdict == Verdict::EspOneWay)?;
-    Some(finding(rule, (rule.test)(situation)?))
+        .filter(|rule| seen_alive.contains(&rule.verdict));
+    rules.find_map(|rule| Some(finding(rule, (rule.test)(situation)?)))
 }
 
 /// What to change when this verdict is right.

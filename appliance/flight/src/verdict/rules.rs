@@ -4,6 +4,7 @@ use super::situation::{Return, Situation};
 use super::{Advice, Confidence, Ground, Verdict};
 use crate::cause::CloseCause;
 use crate::event::{Event, Lineage, Role};
+use std::net::IpAddr;
 
 /// One rule.
 pub(super) struct Rule {
@@ -89,7 +90,7 @@ pub(super) static RULES: &[Rule] = &[
         test: replaced,
         advice: Advice {
             branch: "strongSwan: `unique = replace` and one connection for this peer, so that it \
-                     does not begin several SAs.",
+                     does not begin several SAs; and a network that no other branch has.",
             headquarters: "Hawser: `uniqueness = \"device\"`, which asks the old SA before it goes.",
         },
     },
@@ -337,24 +338,38 @@ fn shared_identity(s: &Situation<'_>) -> Option<Ground> {
         );
         return Some(found(Confidence::High, evidence));
     }
-    // Two endpoints that take turns.
-    let moves: Vec<_> = s
-        .lately(300_000)
-        .filter_map(|e| match e.event {
-            Event::EndpointMoved { from, to } => Some((from, to)),
-            _ => None,
-        })
-        .collect();
-    let turns = moves
-        .windows(2)
-        .filter(|w| matches!(w, [(_, b), (c, _)] if b.ip() != c.ip()))
-        .count();
-    let back = moves.iter().filter(|m| moves.contains(&(m.1, m.0))).count();
-    let superseded = s.cause() == Some(CloseCause::Superseded);
-    (superseded && turns >= 2 && back >= 2).then(|| {
-        let evidence = format!("its endpoint went to and fro {back} times in five minutes");
+    if !matches!(s.cause(), None | Some(CloseCause::Superseded)) {
+        return None;
+    }
+    let back = turns(s);
+    (back >= 2).then(|| {
+        let evidence = format!("two addresses took turns {back} times within half an hour");
         found(Confidence::Medium, evidence)
     })
+}
+
+/// How often an address came again after another one, by moves or by handshakes of its own.
+fn turns(s: &Situation<'_>) -> usize {
+    let mut seen: Vec<IpAddr> = Vec::new();
+    let mut back = 0;
+    let recent: Vec<_> = s.lately(1_800_000).collect();
+    for entry in recent.iter().rev() {
+        let address = match &entry.event {
+            Event::EndpointMoved { to, .. } => to.ip(),
+            Event::IkeSaEstablished {
+                role: Role::Responder,
+                lineage: Lineage::Initial,
+                endpoint,
+                ..
+            } => endpoint.ip(),
+            _ => continue,
+        };
+        if seen.last() != Some(&address) {
+            back += usize::from(seen.contains(&address));
+            seen.push(address);
+        }
+    }
+    back
 }
 
 fn peer_deleted(s: &Situation<'_>) -> Option<Ground> {
@@ -399,6 +414,14 @@ fn is_delete(event: &Event) -> bool {
 
 fn replaced(s: &Situation<'_>) -> Option<Ground> {
     (s.cause() == Some(CloseCause::Superseded)).then(|| {
+        let taken = s.lately(1000).find_map(|e| match &e.event {
+            Event::SelectorConflict { prefix, holder } => Some((prefix, holder)),
+            _ => None,
+        });
+        if let Some((prefix, holder)) = taken {
+            let evidence = format!("{holder} had got {prefix} while it was away");
+            return found(Confidence::High, evidence);
+        }
         let evidence = "a newer IKE SA of the same device took over";
         let newest = s.established().next();
         let newest = newest.map(|e| format!("the newest began {} before", seconds(s.ago(e.at_ms))));

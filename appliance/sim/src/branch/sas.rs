@@ -284,7 +284,10 @@ impl Branch {
         }
     }
 
-    fn inherit(&mut self, now: Instant, inheritance: Inheritance) {
+    fn inherit(&mut self, now: Instant, mut inheritance: Inheritance) {
+        if self.plan.habits.forgets_children {
+            inheritance.children.clear();
+        }
         let heir = inheritance.successor;
         match self.sas.iter_mut().find(|h| h.sa.local_spi() == heir) {
             Some(held) => held.sa.inherit(&mut env!(self, now), inheritance),
