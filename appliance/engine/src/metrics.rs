@@ -146,6 +146,7 @@ fn totals(snapshots: &[ShardSnapshot]) {
     total("hawser_dpd_probes_failed_total", |c| c.probes_failed);
     total("hawser_endpoint_changes_total", |c| c.endpoint_moves);
     total("hawser_plugin_undecided_total", |c| c.hooks_undecided);
+    total("hawser_plugin_overtaken_total", |c| c.hooks_overtaken);
     total("hawser_weak_suites_total", |c| c.weak_suites);
 
     let labelled = |name: &'static str, label: (&'static str, &'static str), of| {

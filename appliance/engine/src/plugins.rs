@@ -5,12 +5,14 @@
 //! that changes, so that none asks in vain; a swap is none of their business.
 
 mod authorization;
+mod clock;
 mod decisions;
+mod dpd;
 mod flaps;
 mod metrics;
 mod told;
 
-pub(crate) use decisions::{Decisions, undecided};
+pub(crate) use decisions::{Decisions, not_authorized, not_policed};
 pub(crate) use metrics::{describe, publish};
 
 use crate::directory::Directory;
@@ -69,6 +71,8 @@ impl Host {
             };
             if info.hook == Hook::PeerAuthorization.as_str() {
                 hooks.authorization.push(scope);
+            } else if info.hook == Hook::DpdPolicy.as_str() {
+                hooks.dpd.push(scope);
             }
         }
         let hooks = Arc::new(hooks);
@@ -83,7 +87,7 @@ fn sink(events: EventBus, host: Arc<OnceLock<Weak<Host>>>) -> Sink {
     Sink::new(move |event| {
         let changed = matches!(
             event,
-            PluginEvent::Loaded { .. } | PluginEvent::Unloaded { .. }
+            PluginEvent::Loaded { previous: None, .. } | PluginEvent::Unloaded { .. }
         );
         told::tell(&events, event);
         if let Some(host) = host.get().filter(|_| changed).and_then(Weak::upgrade) {

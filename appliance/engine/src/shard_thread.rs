@@ -24,7 +24,8 @@ use hawser_esp::packet::Ecn;
 use hawser_flight::{DropReason, Path};
 use hawser_policy::TenantId;
 use hawser_shard::io::{
-    AskId, CommandId, HandOff, KeRequest, Output, PacketSink, Question, Reply, RouteChange, ShardId,
+    Answer, AskId, CommandId, HandOff, KeRequest, Output, PacketSink, Question, Reply, RouteChange,
+    ShardId,
 };
 use hawser_shard::{Shard, ShardConfig};
 use std::collections::HashMap;
@@ -50,6 +51,8 @@ const TOGETHER: usize = 64;
 const TIMEOUTS: usize = 16;
 /// Commands that wait for their reply.
 const COMMANDS: usize = 1024;
+/// Why nobody decides where there are no plugins.
+const NO_PLUGINS: &str = "this gateway runs without plugins";
 /// How long what is queued may take to leave at the end.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -240,7 +243,7 @@ impl Loop {
                 self.commands.insert(id, replies);
                 self.shard.command(now, id, command);
             }
-            Control::Hooks(hooks) => self.shard.hooks(hooks),
+            Control::Hooks(hooks) => self.shard.hooks(now, hooks),
             Control::Snapshot(to) => {
                 // Nobody waits any more: nothing is lost.
                 let _ = to.send(self.snapshot());
@@ -382,11 +385,15 @@ impl Loop {
             }
             Output::Ask(id, Question::Authorize(request)) => {
                 let decisions = self.shared.decisions.as_ref();
-                let full = decisions.map(|d| d.authorize(self.id, id, request));
-                let nobody = || Some(plugins::undecided("this gateway runs without plugins"));
-                if let Some(answer) = full.unwrap_or_else(nobody) {
-                    self.shard.answer(now, id, answer);
-                }
+                let refusal = decisions.map(|d| d.authorize(self.id, id, request));
+                let nobody = || Some(plugins::not_authorized(NO_PLUGINS));
+                self.answer_refused(now, id, refusal.unwrap_or_else(nobody));
+            }
+            Output::Ask(id, Question::DpdPolicy(evidence)) => {
+                let decisions = self.shared.decisions.as_ref();
+                let refusal = decisions.map(|d| d.police(self.id, id, evidence));
+                let nobody = || Some(plugins::not_policed(NO_PLUGINS));
+                self.answer_refused(now, id, refusal.unwrap_or_else(nobody));
             }
             Output::Route(change) => {
                 if let Some(routes) = &self.shared.routes {
@@ -410,6 +417,12 @@ impl Loop {
             }
             Output::Incident(incident) => self.shared.incidents.tell(*incident),
             Output::Finished => self.ended = true,
+        }
+    }
+
+    fn answer_refused(&mut self, now: Instant, id: AskId, refusal: Option<Answer>) {
+        if let Some(answer) = refusal {
+            self.shard.answer(now, id, answer);
         }
     }
 

@@ -341,7 +341,7 @@ pub enum Event {
         /// Its revision, counted from 1 in this run.
         revision: u64,
     },
-    /// A plugin decided about a peer. What only waits is counted, not recorded.
+    /// A plugin decided about a peer. Of decisions that only wait the first in a row is told.
     PluginDecided {
         /// Its hook.
         #[serde(deserialize_with = "word")]
@@ -389,7 +389,13 @@ impl Event {
     pub(crate) fn is_routine(&self) -> bool {
         matches!(
             self,
-            Self::ProbeSent { .. } | Self::ProbeAnswered { .. } | Self::Retransmitted { .. }
+            Self::ProbeSent { .. }
+                | Self::ProbeAnswered { .. }
+                | Self::Retransmitted { .. }
+                | Self::PluginDecided {
+                    hook: "dpd-policy",
+                    ..
+                }
         )
     }
 

@@ -644,28 +644,15 @@ impl IkeSa {
         };
         match outstanding.due(env) {
             Due::NotYet => {}
-            Due::Again => {
-                let (attempt, exchange) = (outstanding.attempt, outstanding.exchange);
-                let message_id = outstanding.message_id;
-                for message in &outstanding.datagrams {
-                    let (path, message) = (self.path, message.clone());
-                    self.out.push_back(Output::Transmit { path, message });
-                }
-                self.out.push_back(Output::Retransmitted { attempt });
-                let event = Event::Retransmitted {
-                    exchange,
-                    message_id,
-                    attempt,
-                };
-                self.out.push_back(Output::Event(event));
-            }
+            Due::Again => self.retransmitted(),
+            Due::Ask => self.out.push_back(Output::ProbeUnanswered),
             Due::GiveUp if self.goes_on(env) => {}
             Due::GiveUp => self.give_up(),
         }
     }
 
     /// The outstanding request was never answered.
-    fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         self.yield_to_peers_rekey();
         let cause = match (self.state, &self.exchange) {
             (SaState::Deleting(cause), _) => cause,

@@ -218,6 +218,9 @@ pub enum Output {
         /// 1 for the first retransmission.
         attempt: u8,
     },
+    /// A probe that asks is not answered yet: see [`IkeSa::probe_again`], [`IkeSa::probe_later`],
+    /// [`IkeSa::probe_unasked`] and [`IkeSa::presume_dead`].
+    ProbeUnanswered,
     /// A liveness probe ended.
     Probed(ProbeOutcome),
     /// Something happened.

@@ -18,13 +18,21 @@ pub enum Schedule {
         /// Retransmissions.
         retries: u8,
     },
+    /// After `interval` without an answer somebody is asked ([`Due::Ask`]) what is to be done.
+    Asked {
+        /// Since the last transmission.
+        interval: Duration,
+    },
 }
+
+/// How long an answer to [`Due::Ask`] may take before it is asked for again.
+const UNDECIDED: Duration = Duration::from_secs(60);
 
 impl Schedule {
     /// How long to wait after transmission `attempt` (0: the first).
     fn interval(&self, attempt: u8, env: &mut Env<'_>) -> Duration {
         match self {
-            Self::Fixed { interval, .. } => *interval,
+            Self::Fixed { interval, .. } | Self::Asked { interval } => *interval,
             Self::Backoff(r) => {
                 let factor = (f64::from(r.backoff_percent) / 100.0).powi(i32::from(attempt));
                 let plain = r.initial.mul_f64(factor).min(r.max);
@@ -36,6 +44,8 @@ impl Schedule {
     fn retries(&self) -> u8 {
         match self {
             Self::Fixed { retries, .. } => *retries,
+            // Its end is decided, not counted.
+            Self::Asked { .. } => u8::MAX,
             Self::Backoff(r) => r.tries,
         }
     }
@@ -71,6 +81,8 @@ pub enum Due {
     Again,
     /// Give it up.
     GiveUp,
+    /// Ask what is to be done.
+    Ask,
 }
 
 impl Outstanding {
@@ -122,13 +134,34 @@ impl Outstanding {
         if env.now < self.next_at {
             return Due::NotYet;
         }
+        if self.is_asked() {
+            self.next_at = env.now + UNDECIDED;
+            return Due::Ask;
+        }
         if self.attempt >= self.schedule.retries() {
             return Due::GiveUp;
         }
-        self.attempt += 1;
-        self.sent_at = env.now;
-        self.next_at = env.now + self.schedule.interval(self.attempt, env);
+        self.again(self.schedule, env);
         Due::Again
+    }
+
+    /// Whether somebody is asked what is to be done when it is due.
+    pub fn is_asked(&self) -> bool {
+        matches!(self.schedule, Schedule::Asked { .. })
+    }
+
+    /// Counts a retransmission, by a schedule from now on.
+    pub fn again(&mut self, schedule: Schedule, env: &mut Env<'_>) {
+        self.schedule = schedule;
+        self.attempt = self.attempt.saturating_add(1);
+        self.sent_at = env.now;
+        self.next_at = env.now + schedule.interval(self.attempt, env);
+    }
+
+    /// Goes on by another schedule, as if the last transmission had been by it.
+    pub fn follow(&mut self, schedule: Schedule, env: &mut Env<'_>) {
+        self.schedule = schedule;
+        self.next_at = self.sent_at + schedule.interval(self.attempt, env);
     }
 }
 

@@ -1,8 +1,7 @@
 //! Questions that wait for their answers.
 
 use crate::Shard;
-use crate::authorize;
-use crate::hooks::Authorized;
+use crate::hooks::{Authorized, DpdDecided};
 use crate::io::{Answer, AskId, DeviceId, Output, Question};
 use crate::placing::Home;
 use crate::timers::TimerKey;
@@ -62,6 +61,8 @@ pub(crate) enum Asker {
         spi: u64,
         request: ChildRequest,
     },
+    /// A device under a DPD policy.
+    Dpd(DeviceId),
     /// A new device that has claimed its selectors: has another one done so at the same time?
     Twin(DeviceId),
     /// A known device that lives again: has somebody else got what it holds meanwhile?
@@ -76,12 +77,14 @@ enum Kind {
     Agree,
     Directory,
     Authorize,
+    Dpd,
 }
 
 impl Kind {
     fn patience(self) -> Duration {
         match self {
-            Self::Authorize => authorize::PATIENCE,
+            Self::Authorize => crate::authorize::PATIENCE,
+            Self::Dpd => crate::dpd_policy::PATIENCE,
             Self::Generate | Self::Respond | Self::Agree | Self::Directory => PATIENCE,
         }
     }
@@ -120,19 +123,21 @@ impl Asks {
 }
 
 impl Shard {
-    pub(crate) fn ask(&mut self, now: Instant, asker: Asker, question: Question) {
+    pub(crate) fn ask(&mut self, now: Instant, asker: Asker, question: Question) -> AskId {
         let kind = match &question {
             Question::KeyExchange(KeRequest::Generate(_)) => Kind::Generate,
             Question::KeyExchange(KeRequest::Respond { .. }) => Kind::Respond,
             Question::KeyExchange(KeRequest::Agree { .. }) => Kind::Agree,
             Question::Directory(_) => Kind::Directory,
             Question::Authorize(_) => Kind::Authorize,
+            Question::DpdPolicy(_) => Kind::Dpd,
         };
         let (id, until) = (self.asks.next_id(), now + kind.patience());
         self.asks.open.insert(id.0, Asked { asker, kind, until });
         self.asks.due.insert((until, id.0));
         self.arm_asks();
         self.out.push_back(Output::Ask(id, question));
+        id
     }
 
     fn arm_asks(&mut self) {
@@ -180,6 +185,11 @@ impl Shard {
                 _ => {}
             },
             Answer::Authorized(answer) => self.authorization(now, asked.asker, answer),
+            Answer::DpdPolicy(answer) => {
+                if let Asker::Dpd(device) = asked.asker {
+                    self.dpd_decided(now, device, id, answer);
+                }
+            }
         }
     }
 
@@ -222,21 +232,27 @@ impl Shard {
                 break;
             }
             if let Some(asked) = self.asks.take(id) {
-                self.give_up_ask(now, asked);
+                self.give_up_ask(now, AskId(id), asked);
             }
         }
         self.arm_asks();
     }
 
-    fn give_up_ask(&mut self, now: Instant, asked: Asked) {
+    fn give_up_ask(&mut self, now: Instant, id: AskId, asked: Asked) {
+        let late = || "no answer in time".to_owned();
         let failed = match asked.kind {
             Kind::Generate => KeAnswer::Generated(Err(KeError::Generate)),
             Kind::Respond => KeAnswer::Responded(Err(KeError::Generate)),
             Kind::Agree => KeAnswer::Agreed(Err(KeError::Generate)),
             Kind::Directory => return self.directory_silent(now, asked.asker),
             Kind::Authorize => {
-                let undecided = Authorized::Undecided("no answer in time".to_owned());
-                return self.authorization(now, asked.asker, undecided);
+                return self.authorization(now, asked.asker, Authorized::Undecided(late()));
+            }
+            Kind::Dpd => {
+                if let Asker::Dpd(device) = asked.asker {
+                    self.dpd_decided(now, device, id, DpdDecided::Undecided(late()));
+                }
+                return;
             }
         };
         self.key_exchanged(now, &asked.asker, failed);

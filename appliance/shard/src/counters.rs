@@ -78,6 +78,8 @@ pub struct Counters {
     pub probes_failed: u64,
     /// Questions to plugins that nobody decided.
     pub hooks_undecided: u64,
+    /// Devices that a DPD plugin gave up and a sign of life saved meanwhile.
+    pub hooks_overtaken: u64,
     /// Peers' endpoints that moved.
     pub endpoint_moves: u64,
     /// SAs negotiated with a weak algorithm.

@@ -54,7 +54,8 @@ impl Shard {
                 self.counters.retransmits += 1;
                 self.doubt(now, key, spi);
             }
-            Output::Probed(outcome) => self.probed(key, spi, outcome),
+            Output::ProbeUnanswered => self.probe_unanswered(now, key),
+            Output::Probed(outcome) => self.probed(now, key, spi, outcome),
             Output::Event(event) => self.peer_event(now, key, spi, event),
             Output::Parked(cause) => {
                 self.park_pairs(now, key, spi, cause);
@@ -201,6 +202,9 @@ impl Shard {
         let (label, template) = (Arc::clone(&peer.label), Arc::clone(&peer.template));
         if peer.ike_sas.is_empty() {
             (peer.dpd_at, peer.audit_at) = (None, None);
+            if let Some(policed) = &mut peer.policed {
+                policed.at = None;
+            }
         }
         let unserved = !peer.has_usable_ike_sa();
         self.pings_over(key, spi, &format!("the IKE SA ended: {cause}"));

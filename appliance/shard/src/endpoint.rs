@@ -1,6 +1,7 @@
 //! Where a device is: its endpoint follows authentic, new packets (DESIGN, The endpoint moves).
 
 use crate::Shard;
+use crate::hooks::Trigger;
 use crate::pairs::{PairLife, largest_inner};
 use hawser_flight::{Event, Path};
 use std::sync::Arc;
@@ -54,6 +55,7 @@ impl Shard {
                 pair.mtu = largest_inner(&path, &pair.suite).min(mtu);
             }
         }
+        peer.probing.moves = peer.probing.moves.saturating_add(1);
         self.counters.endpoint_moves += 1;
         let event = Event::EndpointMoved {
             from: old.remote,
@@ -62,6 +64,7 @@ impl Shard {
         self.event(Some(before), event);
         self.claim(now, key);
         self.probe_patiently(now, key, spi);
+        self.ask_dpd(now, key, Trigger::Moved);
         true
     }
 }

@@ -12,7 +12,7 @@
 //! 4. then [`Shard::poll_output`](crate::Shard::poll_output) until it is empty, in order:
 //!    order is meaning.
 
-use crate::hooks::{Allowed, AuthorizeRequest, Authorized};
+use crate::hooks::{Allowed, AuthorizeRequest, Authorized, DpdDecided, DpdEvidence};
 use crate::recorder::{Incident, Recall};
 use crate::view::{PeerView, StatusView};
 use hawser_esp::SealedBatch;
@@ -153,6 +153,8 @@ pub enum Question {
     Directory(DirectoryRequest),
     /// For the authorization plugins of the peer's template.
     Authorize(Box<AuthorizeRequest>),
+    /// For the DPD plugin of the device's template.
+    DpdPolicy(Box<DpdEvidence>),
 }
 
 /// What the directory is asked.
@@ -221,6 +223,8 @@ pub enum Answer {
     },
     /// To [`Question::Authorize`].
     Authorized(Authorized),
+    /// To [`Question::DpdPolicy`].
+    DpdPolicy(DpdDecided),
 }
 
 /// What one shard tells another.

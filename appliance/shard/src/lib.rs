@@ -12,7 +12,8 @@
 //! * devices: `placing` finds out which one a peer is and on which shard it lives, `contest` which
 //!   of its IKE SAs stays, `peer` is the device, `memory` what is kept of it, `liveness` its DPD;
 //! * [`recorder`] is what was recorded of each device, and what a drop leaves behind;
-//! * plugins: [`hooks`] is what they are asked, `authorize` carries out what they answer;
+//! * plugins: [`hooks`] is what they are asked, `authorize` and `dpd_policy` carry out what they
+//!   answer;
 //! * `asks` (questions), `timers`, `commands`, `status`, `census`.
 
 pub mod admission;
@@ -23,6 +24,7 @@ mod commands;
 mod contest;
 pub mod counters;
 mod cycle;
+mod dpd_policy;
 mod drive;
 mod endpoint;
 mod hints;
@@ -314,8 +316,10 @@ impl Shard {
 
     /// Which templates have plugins from now on; until it is called none has. A swap of a plugin
     /// is none of the shard's business.
-    pub fn hooks(&mut self, hooks: Arc<Hooks>) {
+    pub fn hooks(&mut self, now: Instant, hooks: Arc<Hooks>) {
+        self.clock = now;
         self.hooks = hooks;
+        self.police_everybody(now);
     }
 
     /// The next output, in order.

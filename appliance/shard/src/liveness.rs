@@ -2,6 +2,7 @@
 //! clocks say whether anything came from it (ESP counts).
 
 use crate::Shard;
+use crate::hooks::Trigger;
 use crate::io::{CommandId, Output, Reply};
 use crate::peer::Peer;
 use hawser_flight::Event;
@@ -34,9 +35,29 @@ pub(crate) struct Ping {
     spi: u64,
 }
 
+/// What became of the probes of a device, and how often it moved: for its policy.
+#[derive(Default)]
+pub(crate) struct Probing {
+    pub(crate) sent: u32,
+    pub(crate) lost: u32,
+    pub(crate) moves: u32,
+    /// Of the last answered one.
+    pub(crate) rtt: Option<Duration>,
+}
+
 impl Peer {
-    /// DPD's retransmissions where the template has it.
+    /// DPD's retransmissions where the template has it; where a plugin decides, it is asked.
     fn dpd_schedule(&self) -> Option<Schedule> {
+        match (&self.policed, self.template.dpd) {
+            (Some(_), Some(dpd)) => Some(Schedule::Asked {
+                interval: dpd.retry,
+            }),
+            _ => self.template_schedule(),
+        }
+    }
+
+    /// DPD's retransmissions where the template has it.
+    pub(crate) fn template_schedule(&self) -> Option<Schedule> {
         let dpd = self.template.dpd?;
         Some(Schedule::Fixed {
             interval: dpd.retry,
@@ -57,8 +78,10 @@ impl Peer {
 impl Shard {
     /// A new IKE SA of the device, or new settings: periodic probes begin, or end.
     pub(crate) fn start_dpd(&mut self, now: Instant, key: usize) {
+        self.police(now, key);
+        let policed = self.ask_dpd(now, key, Trigger::Established);
         if let Some(peer) = self.peers.get_mut(key) {
-            let dpd = peer.template.dpd;
+            let dpd = peer.template.dpd.filter(|_| !policed);
             let periodic = dpd.filter(|d| d.mode == DpdMode::Periodic && !peer.ike_sas.is_empty());
             peer.dpd_at = periodic.map(|dpd| now + dpd.interval);
             let audit = peer.template.upkeep.audit;
@@ -91,7 +114,7 @@ impl Shard {
             return;
         }
         peer.audit_at = Some(now + every);
-        let schedule = peer.dpd_schedule().unwrap_or(CONTEST);
+        let schedule = peer.template_schedule().unwrap_or(CONTEST);
         let Some(sa) = peer.newest().and_then(|spi| peer.ike_sa(spi)) else {
             return;
         };
@@ -119,6 +142,13 @@ impl Shard {
             self.ask_about_pair(now, key, spi_in);
         }
         self.suspect(now, key);
+        if !self.ask_before_send(now, key) {
+            self.probe_on_demand(now, key);
+        }
+    }
+
+    /// The template's rule before a packet.
+    pub(crate) fn probe_on_demand(&mut self, now: Instant, key: usize) {
         let Some(peer) = self.peers.get(key) else {
             return;
         };
@@ -153,14 +183,18 @@ impl Shard {
 
     /// Probes an IKE SA that another one may have replaced.
     pub(crate) fn probe_sa(&mut self, now: Instant, key: usize, spi: u64) -> bool {
-        let schedule = self.peers.get(key).and_then(Peer::dpd_schedule);
+        let schedule = self.peers.get(key).and_then(Peer::template_schedule);
         self.probe(now, key, spi, schedule.unwrap_or(CONTEST))
     }
 
     /// The caller drives the device.
-    fn probe(&mut self, now: Instant, key: usize, spi: u64, schedule: Schedule) -> bool {
+    pub(crate) fn probe(&mut self, now: Instant, key: usize, spi: u64, schedule: Schedule) -> bool {
         let sa = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi));
-        sa.is_some_and(|sa| sa.probe(&mut crate::env!(self, now), schedule))
+        let begun = sa.is_some_and(|sa| sa.probe(&mut crate::env!(self, now), schedule));
+        if let Some(peer) = self.peers.get_mut(key).filter(|_| begun) {
+            peer.probing.sent = peer.probing.sent.saturating_add(1);
+        }
+        begun
     }
 
     /// An operator wants to know whether the device lives.
@@ -184,14 +218,22 @@ impl Shard {
     }
 
     /// A probe of an IKE SA has ended.
-    pub(crate) fn probed(&mut self, key: usize, spi: u64, outcome: ProbeOutcome) {
+    pub(crate) fn probed(&mut self, now: Instant, key: usize, spi: u64, outcome: ProbeOutcome) {
+        let probing = self.peers.get_mut(key).map(|p| &mut p.probing);
         match outcome {
             ProbeOutcome::Answered(rtt) => {
+                if let Some(probing) = probing {
+                    probing.rtt = Some(rtt);
+                }
+                self.ask_dpd(now, key, Trigger::Answered);
                 self.counters.probes_answered += 1;
                 let rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
                 self.answer_pings(key, &Reply::Pong { rtt_us }, |ping| ping.spi == spi);
             }
             ProbeOutcome::Failed => {
+                if let Some(probing) = probing {
+                    probing.lost = probing.lost.saturating_add(1);
+                }
                 self.counters.probes_failed += 1;
                 self.pings_over(key, spi, "the peer does not answer");
                 let lives = |p: &Peer| {

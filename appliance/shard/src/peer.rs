@@ -4,10 +4,11 @@ use crate::Shard;
 use crate::census::Counted;
 use crate::contest::{Contest, Retiring};
 use crate::cycle::Cycle;
+use crate::dpd_policy::Policed;
 use crate::index::Indexed;
 use crate::io::{DeviceId, DirectoryRequest, Question};
 use crate::kept::Kept;
-use crate::liveness::{Ping, SILENT_AFTER};
+use crate::liveness::{Ping, Probing, SILENT_AFTER};
 use crate::one_way::OneWay;
 use crate::recorder::Recorder;
 use crate::remake::Lost;
@@ -54,6 +55,9 @@ pub(crate) struct Peer {
     /// Nothing has come for so long that nothing proves it alive.
     pub(crate) silent: bool,
     pub(crate) dpd_at: Option<Instant>,
+    /// Where a plugin decides about its liveness.
+    pub(crate) policed: Option<Box<Policed>>,
+    pub(crate) probing: Probing,
     /// What plugins said about it when it was authorized.
     pub(crate) attributes: Vec<(String, String)>,
     pub(crate) contests: Vec<Contest>,
@@ -174,6 +178,7 @@ impl Peer {
             .chain(pings)
             .chain(silence)
             .chain(self.dpd_at)
+            .chain(self.policed.as_ref().and_then(|p| p.at))
             .chain(self.audit_at)
             .chain(self.check_at)
             .chain(self.lost.as_ref().and_then(|lost| lost.at))
@@ -225,6 +230,8 @@ impl Shard {
             heard: now,
             silent: false,
             dpd_at: None,
+            policed: None,
+            probing: Probing::default(),
             attributes: Vec::new(),
             contests: Vec::new(),
             retiring: Vec::new(),
@@ -299,6 +306,7 @@ impl Shard {
         self.retire_due(now, key);
         self.pings_due(now, key);
         self.periodic_dpd(now, key);
+        self.policed_due(now, key);
         self.audit_due(now, key);
         self.revive_due(now, key);
         self.remake_due(now, key);

@@ -111,6 +111,13 @@ impl Shard {
         }
     }
 
+    /// When ESP last came from the device.
+    pub(crate) fn esp_in(&self, peer: &Peer) -> Option<Instant> {
+        let pairs = peer.pairs.iter().filter_map(|at| self.pairs.get(*at));
+        let seen = pairs.filter_map(|pair| self.sad.get(pair.spi_in)?.sa.last_seen());
+        seen.max().max(peer.recorder.esp_in)
+    }
+
     /// The device went down, or came up again after that: an incident is told, once everything
     /// that belongs to it is recorded.
     pub(crate) fn freeze(&mut self, key: usize, up: bool) {

@@ -39,6 +39,7 @@ fn authorizing(
     let hq = world.add(hq(&spec), 2, None);
     let hooks = Hooks {
         authorization: vec![HookScope::default()],
+        ..Hooks::default()
     };
     world.hooks(hq, hooks);
     world.nodes[hq].authorize = authorize;

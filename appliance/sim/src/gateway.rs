@@ -246,7 +246,7 @@ impl Gateway {
                 self.effects.push(Effect::Work(shard, id, work));
             }
             // No plugin is loaded here: nobody asks.
-            Output::Ask(_, Question::Authorize(_)) => {}
+            Output::Ask(_, Question::Authorize(_) | Question::DpdPolicy(_)) => {}
             Output::Route(change) => self.route(&change),
             Output::Send(to, message) => self.effects.push(Effect::Mail(to, message)),
             Output::Event(label, event) => self.effects.push(Effect::Event(label, event)),

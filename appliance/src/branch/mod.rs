@@ -193,7 +193,7 @@ impl Branch {
                 }
                 // A branch has one shard, no routes and no operator.
                 Output::Incident(_)
-                | Output::Ask(_, Question::Authorize(_))
+                | Output::Ask(_, Question::Authorize(_) | Question::DpdPolicy(_))
                 | Output::Route(_)
                 | Output::Send(..)
                 | Output::Reply(..)

@@ -85,6 +85,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "Questions to plugins that the fallback of their hook decided",
     ),
     (
+        "hawser_plugin_overtaken_total",
+        "Devices that a DPD plugin gave up and a sign of life saved meanwhile",
+    ),
+    (
         "hawser_weak_suites_total",
         "SAs negotiated with a weak algorithm because the configuration names it",
     ),

@@ -76,7 +76,7 @@ fn kind(identity: &Identity) -> &'static str {
     }
 }
 
-fn decided_by(origin: &Origin) -> DecidedBy {
+pub(super) fn decided_by(origin: &Origin) -> DecidedBy {
     DecidedBy {
         plugin: origin.plugin.clone(),
         version: origin.version.clone(),

@@ -1,40 +1,79 @@
-//! The queue between shards and the threads that ask authorization plugins: bounded.
+//! The queues between shards and the threads that ask plugins: bounded, by hook, DPD in batches of
+//! one tenant and template.
 
-use super::authorization;
+use super::clock::Clock;
 use super::flaps::Flaps;
+use super::{authorization, dpd};
 use crate::directory::Directory;
 use crate::mailbox::{Control, Mailbox};
-use hawser_plugin::{AuthorizationHost, Plugins};
-use hawser_shard::hooks::{AuthorizeRequest, Authorized};
+use hawser_plugin::{AuthorizationHost, DpdHost, Plugins};
+use hawser_shard::hooks::{AuthorizeRequest, Authorized, DpdDecided, DpdEvidence};
 use hawser_shard::io::{Answer, AskId, ShardId};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-/// Questions that wait at most: an answer to what would come behind these is late.
+/// Questions of a hook that wait at most: an answer to what would come behind these is late.
 const QUEUE: usize = 8192;
 /// Threads that authorize.
 const AUTHORIZERS: usize = 2;
+/// Threads that decide about liveness.
+const POLICIES: usize = 1;
 
-type Asked = (ShardId, AskId, Box<AuthorizeRequest>);
+/// Tenant and template.
+type Group = (Arc<str>, Arc<str>);
+type Asked<T> = (ShardId, AskId, Box<T>);
 
 #[derive(Default)]
 struct Waiting {
-    authorize: VecDeque<Asked>,
+    authorize: VecDeque<Asked<AuthorizeRequest>>,
+    dpd: HashMap<Group, VecDeque<Asked<DpdEvidence>>>,
+    /// Whose turn it is; those with questions, each once.
+    turns: VecDeque<Group>,
+    dpd_count: usize,
     stopping: bool,
+}
+
+impl Waiting {
+    /// The next questions of one tenant and template.
+    fn take_dpd(&mut self) -> Option<(Group, Vec<Asked<DpdEvidence>>)> {
+        let group = self.turns.pop_front()?;
+        let queue = self.dpd.get_mut(&group)?;
+        let batch: Vec<_> = queue.drain(..queue.len().min(dpd::BATCH)).collect();
+        if queue.is_empty() {
+            self.dpd.remove(&group);
+        } else {
+            self.turns.push_back(group.clone());
+        }
+        self.dpd_count -= batch.len();
+        Some((group, batch))
+    }
+
+    fn put_dpd(&mut self, asked: Asked<DpdEvidence>) {
+        let evidence = &asked.2;
+        let group = (Arc::clone(&evidence.tenant), Arc::clone(&evidence.template));
+        let queue = self.dpd.entry(group.clone()).or_default();
+        queue.push_back(asked);
+        if queue.len() == 1 {
+            self.turns.push_back(group);
+        }
+        self.dpd_count += 1;
+    }
 }
 
 /// What waits to be decided, and who decides.
 pub(crate) struct Decisions {
     waiting: Mutex<Waiting>,
     to_authorize: Condvar,
+    to_police: Condvar,
     mailboxes: Arc<[Mailbox]>,
     registry: Arc<Plugins>,
     pub(super) directory: Arc<Directory>,
     pub(crate) flaps: Flaps,
+    clock: Clock,
 }
 
 impl Decisions {
@@ -46,10 +85,12 @@ impl Decisions {
         Self {
             waiting: Mutex::default(),
             to_authorize: Condvar::new(),
+            to_police: Condvar::new(),
             mailboxes,
             registry,
             directory,
             flaps: Flaps::default(),
+            clock: Clock::at(Instant::now()),
         }
     }
 
@@ -62,7 +103,7 @@ impl Decisions {
     ) -> Option<Answer> {
         let mut waiting = self.lock();
         if waiting.authorize.len() >= QUEUE {
-            return Some(undecided("too many questions wait"));
+            return Some(not_authorized(FULL));
         }
         waiting.authorize.push_back((shard, id, request));
         drop(waiting);
@@ -70,9 +111,27 @@ impl Decisions {
         None
     }
 
+    /// Queues a question; an answer at once where there is no room for it.
+    pub(crate) fn police(
+        &self,
+        shard: ShardId,
+        id: AskId,
+        evidence: Box<DpdEvidence>,
+    ) -> Option<Answer> {
+        let mut waiting = self.lock();
+        if waiting.dpd_count >= QUEUE {
+            return Some(not_policed(FULL));
+        }
+        waiting.put_dpd((shard, id, evidence));
+        drop(waiting);
+        self.to_police.notify_one();
+        None
+    }
+
     pub(crate) fn stop(&self) {
         self.lock().stopping = true;
         self.to_authorize.notify_all();
+        self.to_police.notify_all();
     }
 
     /// Nothing panics under this lock.
@@ -112,18 +171,39 @@ impl Decisions {
             // A bug in a library ends one handshake, not the thread.
             let decide = || Answer::Authorized(authorization::decide(self, &host, &request));
             let answer = catch_unwind(AssertUnwindSafe(decide));
-            self.answer(
-                shard,
-                id,
-                answer.unwrap_or_else(|_| undecided("the host panicked")),
-            );
+            self.answer(shard, id, answer.unwrap_or_else(|_| not_authorized(PANIC)));
+        }
+    }
+
+    fn police_all(&self) {
+        let host = || DpdHost::new(Arc::clone(&self.registry));
+        let mut own = host();
+        while let Some(((tenant, template), batch)) = self.next(&self.to_police, Waiting::take_dpd)
+        {
+            let evidence: Vec<&DpdEvidence> = batch.iter().map(|(.., e)| &**e).collect();
+            let decide = || dpd::decide(self.clock, &mut own, &tenant, &template, &evidence);
+            let answers = catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| {
+                own = host();
+                vec![DpdDecided::Undecided(PANIC.to_owned()); batch.len()]
+            });
+            for ((shard, id, _), answer) in batch.iter().zip(answers) {
+                self.answer(*shard, *id, Answer::DpdPolicy(answer));
+            }
         }
     }
 }
 
-/// The answer to what nobody will decide.
-pub(crate) fn undecided(reason: &str) -> Answer {
+const FULL: &str = "too many questions wait";
+const PANIC: &str = "the host of the plugin panicked";
+
+/// The answer to a question of authorization that nobody will decide.
+pub(crate) fn not_authorized(reason: &str) -> Answer {
     Answer::Authorized(Authorized::Undecided(reason.to_owned()))
+}
+
+/// The answer to a question of liveness that nobody will decide.
+pub(crate) fn not_policed(reason: &str) -> Answer {
+    Answer::DpdPolicy(DpdDecided::Undecided(reason.to_owned()))
 }
 
 /// Starts the threads; they end after [`Decisions::stop`].
@@ -132,7 +212,8 @@ pub(super) fn start(decisions: &Arc<Decisions>) -> io::Result<Vec<JoinHandle<()>
         let decisions = Arc::clone(decisions);
         Builder::new().name(name).spawn(move || work(&decisions))
     };
-    (0..AUTHORIZERS)
-        .map(|i| spawn(format!("hawser-auth-{i}"), Decisions::authorize_all))
-        .collect()
+    let authorizers =
+        (0..AUTHORIZERS).map(|i| spawn(format!("hawser-auth-{i}"), Decisions::authorize_all));
+    let policies = (0..POLICIES).map(|i| spawn(format!("hawser-dpd-{i}"), Decisions::police_all));
+    authorizers.chain(policies).collect()
 }

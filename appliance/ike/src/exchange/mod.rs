@@ -4,6 +4,7 @@
 pub mod child_offer;
 
 mod answer_auth;
+mod asked_probe;
 mod child_request;
 mod child_response;
 mod informational;

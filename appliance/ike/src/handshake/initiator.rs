@@ -227,7 +227,7 @@ impl Initiator {
             return Step::Continue;
         };
         match outstanding.due(env) {
-            Due::NotYet => Step::Continue,
+            Due::NotYet | Due::Ask => Step::Continue,
             // The peer may believe in the IKE SA, and only its answer be lost.
             Due::GiveUp if proved && !outstanding.is_persistent() => {
                 outstanding.persist(env, LINGERS);

@@ -686,7 +686,7 @@ impl Pair {
                 end.closed.push(cause);
                 end.sas.retain(|sa| sa.local_spi() != spi);
             }
-            Output::Retransmitted { .. } | Output::Keepalive(_) => {}
+            Output::Retransmitted { .. } | Output::ProbeUnanswered | Output::Keepalive(_) => {}
         }
     }
 

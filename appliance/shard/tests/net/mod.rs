@@ -53,6 +53,10 @@ pub struct Node {
     withheld: Vec<(usize, AskId, Question)>,
     /// What the authorization plugin says, where it is asked.
     pub authorize: fn(&AuthorizeRequest) -> Authorized,
+    /// What the DPD plugin says.
+    pub dpd: Box<dyn FnMut(&DpdEvidence) -> DpdDecided>,
+    /// Why DPD was asked, and when.
+    pub dpd_asked: Vec<(Instant, Trigger)>,
     /// Shards' messages to each other wait for [`World::release`].
     pub hold_mail: bool,
     mail: Vec<(ShardId, Message)>,
@@ -156,6 +160,8 @@ impl World {
             withhold: |_| false,
             withheld: Vec::new(),
             authorize: |_| Authorized::Unasked,
+            dpd: Box::new(|_| DpdDecided::Undecided("nobody".into())),
+            dpd_asked: Vec::new(),
             hold_mail: false,
             mail: Vec::new(),
         });
@@ -286,7 +292,7 @@ impl World {
     pub fn hooks(&mut self, node: usize, hooks: Hooks) {
         let hooks = Arc::new(hooks);
         for shard in &mut self.nodes[node].shards {
-            shard.hooks(Arc::clone(&hooks));
+            shard.hooks(self.now, Arc::clone(&hooks));
         }
         self.drain(node);
     }
@@ -351,6 +357,10 @@ impl World {
             Question::KeyExchange(work) => Answer::KeyExchange(answers::work(&mut self.rng, work)),
             Question::Directory(request) => node.directory.answer(request),
             Question::Authorize(request) => Answer::Authorized((node.authorize)(&request)),
+            Question::DpdPolicy(evidence) => {
+                node.dpd_asked.push((self.now, evidence.trigger));
+                Answer::DpdPolicy((node.dpd)(&evidence))
+            }
         };
         node.shards[shard].answer(self.now, id, answer);
     }

@@ -255,7 +255,10 @@ impl Branch {
                 self.closed(now, spi, cause);
             }
             Output::Closed(cause) => self.closed(now, spi, cause),
-            Output::Retransmitted { .. } | Output::Probed(_) | Output::Event(_) => {}
+            Output::Retransmitted { .. }
+            | Output::ProbeUnanswered
+            | Output::Probed(_)
+            | Output::Event(_) => {}
         }
     }
 

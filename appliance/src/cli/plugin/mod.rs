@@ -21,7 +21,7 @@ pub(super) use compile::Compile;
 
 /// Whether plugins of a hook are asked; a place begins with its hook.
 fn is_asked(place: &str) -> bool {
-    place.starts_with(Hook::PeerAuthorization.as_str())
+    !place.starts_with(Hook::LogFormat.as_str())
 }
 
 /// What a plugin that is loaded at a place does there.
