@@ -178,7 +178,7 @@ impl Shard {
         match answer {
             DpdDecided::Decided { action, memo, by } => {
                 self.record_dpd(key, &action, &by);
-                self.carry_out(now, key, (asked, trigger), action, memo);
+                self.carry_out(now, key, (asked, trigger), &action, memo);
             }
             DpdDecided::Undecided(reason) => self.dpd_undecided(now, key, trigger, reason),
         }
@@ -227,7 +227,7 @@ impl Shard {
         now: Instant,
         key: usize,
         (asked, trigger): (Instant, Trigger),
-        action: DpdAction,
+        action: &DpdAction,
         memo: Option<Vec<u8>>,
     ) {
         let Some(peer) = self.peers.get_mut(key) else {
@@ -248,12 +248,12 @@ impl Shard {
         }
         match action {
             DpdAction::WaitUntil(at) => {
-                let at = at.max(now + SOONEST);
+                let at = (*at).max(now + SOONEST);
                 policed.at = Some(at);
                 peer.hold_probe(trigger, at.min(now + PROBE_HELD));
             }
             DpdAction::Wait => peer.hold_probe(trigger, now + PROBE_HELD),
-            DpdAction::Probe(interval) => self.probe_as_decided(now, key, interval),
+            DpdAction::Probe(interval) => self.probe_as_decided(now, key, *interval),
             DpdAction::GiveUp(_) => self.presume_dead(now, key),
         }
     }

@@ -3,7 +3,7 @@
 use super::Exchange;
 use crate::ike_sa::{IkeSa, SaState};
 use crate::io::{Env, Output};
-use crate::window::Schedule;
+use crate::window::{Outstanding, Schedule};
 use hawser_flight::{CloseCause, Event};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ impl IkeSa {
 
     /// Whether a probe is under way whose retransmissions are asked for.
     pub fn is_asking(&self) -> bool {
-        let asked = self.outstanding.as_ref().is_some_and(|o| o.is_asked());
+        let asked = self.outstanding.as_ref().is_some_and(Outstanding::is_asked);
         asked && matches!(self.exchange, Some(Exchange::Probe { .. }))
     }
 
