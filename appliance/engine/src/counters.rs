@@ -16,6 +16,14 @@ pub struct EngineCounters {
     pub unanswerable: u64,
     /// Gauge: the longest time since the last snapshot that something ready waited for the loop.
     pub loop_lag: Duration,
+    /// Gauge: outer sockets on which datagrams can leave in trains (UDP GSO).
+    pub trains: u64,
+    /// Gauge: those of them whose way out refuses trains at the moment.
+    pub trains_refused: u64,
+    /// Gauge: inner devices with super-packets of TCP and UDP, of TCP alone, and without.
+    pub inner: [u64; 3],
+    /// Gauge: inner devices that are gone and not made again yet.
+    pub inner_gone: u64,
     /// Rounds of the loop.
     pub rounds: u64,
     /// Gauge: key-exchange questions that wait in the shard's own overflow.

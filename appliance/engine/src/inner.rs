@@ -20,12 +20,32 @@ const READS: usize = 64;
 pub(crate) struct InnerQueues {
     queues: Vec<Option<InnerQueue>>,
     buffer: Vec<u8>,
+    /// Queues whose device is gone.
+    gone: u64,
 }
 
 struct InnerQueue {
     fd: OwnedFd,
+    /// Of the device: it may have been made again.
+    generation: u32,
     /// Absent where packets come and go without a header.
     joined: Option<Coalescer>,
+    offload: Offload,
+}
+
+impl From<Queue> for InnerQueue {
+    fn from(queue: Queue) -> Self {
+        Self {
+            fd: queue.fd,
+            generation: queue.generation,
+            joined: match queue.offload {
+                Offload::None => None,
+                Offload::Tcp => Some(Coalescer::new(false)),
+                Offload::TcpUdp => Some(Coalescer::new(true)),
+            },
+            offload: queue.offload,
+        }
+    }
 }
 
 /// How reading ended.
@@ -43,18 +63,11 @@ pub(crate) enum End {
 
 impl InnerQueues {
     pub(crate) fn new(queues: Vec<Option<Queue>>) -> Self {
-        let queue = |queue: Queue| InnerQueue {
-            fd: queue.fd,
-            joined: match queue.offload {
-                Offload::None => None,
-                Offload::Tcp => Some(Coalescer::new(false)),
-                Offload::TcpUdp => Some(Coalescer::new(true)),
-            },
-        };
-        let queues = queues.into_iter().map(|one| one.map(queue)).collect();
+        let queues = queues.into_iter().map(|one| one.map(Into::into)).collect();
         Self {
             queues,
             buffer: vec![0; BUFFER],
+            gone: 0,
         }
     }
 
@@ -67,11 +80,26 @@ impl InnerQueues {
         self.queues.get_mut(usize::from(tenant.0))?.as_mut()
     }
 
-    /// Closes a queue whose device is gone.
-    pub(crate) fn close(&mut self, tenant: TenantId) {
-        if let Some(queue) = self.queues.get_mut(usize::from(tenant.0)) {
-            *queue = None;
-        }
+    /// Writes down how the devices stand.
+    pub(crate) fn count(&self, counters: &mut EngineCounters) {
+        let there = || self.queues.iter().flatten();
+        let of = |offload| there().filter(|q| q.offload == offload).count() as u64;
+        counters.inner = [Offload::TcpUdp, Offload::Tcp, Offload::None].map(of);
+        counters.inner_gone = self.gone;
+    }
+
+    /// Closes a queue whose device is gone; the generation of that device.
+    pub(crate) fn close(&mut self, tenant: TenantId) -> Option<u32> {
+        let queue = self.queues.get_mut(usize::from(tenant.0))?.take()?;
+        self.gone += 1;
+        Some(queue.generation)
+    }
+
+    /// The device was made again. The descriptor to wait for.
+    pub(crate) fn reopen(&mut self, tenant: TenantId, queue: Queue) -> Option<&OwnedFd> {
+        let place = self.queues.get_mut(usize::from(tenant.0))?;
+        self.gone -= u64::from(place.is_none());
+        Some(&place.insert(queue.into()).fd)
     }
 
     /// Reads what there is, up to a bound, into a buffer of the caller's (see [`Self::lend`]).

@@ -1,6 +1,7 @@
 //! What other threads leave for a shard, and how they wake it.
 
 use crate::counters::ShardSnapshot;
+use crate::tun::Queue;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use hawser_esp::packet::Ecn;
 use hawser_flight::Path;
@@ -29,6 +30,8 @@ pub(crate) enum Control {
     /// Which templates have plugins from now on.
     Hooks(Arc<Hooks>),
     Snapshot(oneshot::Sender<ShardSnapshot>),
+    /// A tenant's device was gone and was made again.
+    Inner(TenantId, Queue),
     /// End now, without DELETEs.
     Stop,
 }

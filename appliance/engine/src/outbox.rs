@@ -4,65 +4,15 @@
 //! straight into the buffer that is sent.
 
 use crate::counters::EngineCounters;
-use crate::sendmmsg::{self, SENDS, Send};
+use crate::sender::{Datagram, RUN, Sender, Target};
 use crate::udp::{Kind, OuterSocket};
-use arrayvec::ArrayVec;
 use hawser_esp::SealedBatch;
 use hawser_esp::packet::Ecn;
-use hawser_flight::{DropReason, Path};
-use quinn_udp::EcnCodepoint;
-use std::collections::VecDeque;
-use std::io;
+use hawser_flight::Path;
 use std::net::{IpAddr, SocketAddr};
 
-/// Datagrams that wait for a socket whose buffer is full; more are dropped and counted.
-const QUEUE: usize = 256;
-/// Octets of one GSO train.
-const RUN: usize = 65_000;
 /// Octets that are collected before they are sent: beyond that they would leave the cache.
 const COLLECTED: usize = 4 * RUN;
-/// What fits an Ethernet: the kernel refuses segments above the MTU of the way out instead of fragmenting them, so what may be above it goes alone.
-const ETHERNET: usize = 1500;
-/// Octets of IP and UDP headers.
-const HEADERS_V4: usize = 28;
-const HEADERS_V6: usize = 48;
-
-/// Where a datagram goes, and from where.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Target {
-    socket: usize,
-    remote: SocketAddr,
-    /// Our address, where the socket is bound to a wildcard.
-    source: Option<IpAddr>,
-    ecn: Ecn,
-}
-
-impl Target {
-    fn send<'a>(&self, octets: &'a [u8], segment: Option<u16>) -> Send<'a> {
-        Send {
-            to: self.remote,
-            source: self.source,
-            ecn: EcnCodepoint::from_bits(self.ecn.bits()),
-            octets,
-            segment,
-        }
-    }
-
-    /// The largest segment of a train.
-    fn largest_segment(&self) -> usize {
-        match self.remote {
-            SocketAddr::V4(_) => ETHERNET - HEADERS_V4,
-            SocketAddr::V6(_) => ETHERNET - HEADERS_V6,
-        }
-    }
-}
-
-struct Datagram {
-    target: Target,
-    start: usize,
-    end: usize,
-}
-
 /// A shard's outer sockets and what is to be sent through them.
 pub(crate) struct Outbox {
     sockets: Vec<Sender>,
@@ -70,25 +20,10 @@ pub(crate) struct Outbox {
     datagrams: Vec<Datagram>,
 }
 
-struct Sender {
-    outer: OuterSocket,
-    waiting: VecDeque<(Target, Vec<u8>)>,
-    /// Segments of the longest train; 1 where the way out has no GSO.
-    max_segments: usize,
-}
-
 impl Outbox {
     /// Without `gso` every datagram leaves alone.
     pub(crate) fn new(sockets: Vec<OuterSocket>, gso: bool) -> Self {
-        let sender = |outer: OuterSocket| Sender {
-            max_segments: if gso && outer.kind != Kind::RawEsp {
-                outer.state.max_gso_segments()
-            } else {
-                1
-            },
-            outer,
-            waiting: VecDeque::new(),
-        };
+        let sender = |outer| Sender::new(outer, gso);
         let sockets = sockets.into_iter().map(sender).collect();
         Self {
             sockets,
@@ -107,7 +42,7 @@ impl Outbox {
 
     /// Whether the socket has to say when there is room again.
     pub(crate) fn waits(&self, index: usize) -> bool {
-        !self.sockets[index].waiting.is_empty()
+        self.sockets[index].is_blocked()
     }
 
     /// Whether so much is collected that it should be sent.
@@ -166,7 +101,7 @@ impl Outbox {
             let wanted = match kind {
                 Kind::Established(_) => !raw && local.port() == path.local.port(),
                 Kind::RawEsp => raw,
-                Kind::Admission(_) => false,
+                Kind::Admission(_) | Kind::Keepalives => false,
             };
             wanted && local.ip() == address && local.is_ipv4() == remote.is_ipv4()
         };
@@ -203,122 +138,20 @@ impl Outbox {
 
     /// The socket has room again.
     pub(crate) fn resume(&mut self, index: usize, counters: &mut EngineCounters) {
-        let sender = &mut self.sockets[index];
-        while let Some((target, bytes)) = sender.waiting.pop_front() {
-            let sent = sendmmsg::send(&sender.outer.socket, &[target.send(&bytes, None)]);
-            if let Err(error) = sent {
-                if error.kind() == io::ErrorKind::WouldBlock {
-                    return sender.waiting.push_front((target, bytes));
-                }
-                count(&error, counters);
-            }
-        }
-    }
-}
-
-/// How many datagrams from the first on can be one GSO train: the same target, the same size, of which only the last may be smaller.
-fn run(datagrams: &[Datagram], max_segments: usize) -> usize {
-    let Some(first) = datagrams.first() else {
-        return 0;
-    };
-    let size = first.end - first.start;
-    if size > first.target.largest_segment() || size == 0 {
-        return 1;
-    }
-    let max = max_segments.min(RUN / size).max(1);
-    let mut len = 1;
-    while let Some(next) = datagrams.get(len).filter(|_| len < max) {
-        let next_size = next.end - next.start;
-        if next.target != first.target || next_size > size || next_size == 0 {
-            break;
-        }
-        len += 1;
-        if next_size < size {
-            break;
-        }
-    }
-    len
-}
-
-fn count(error: &io::Error, counters: &mut EngineCounters) {
-    match error.raw_os_error() {
-        Some(libc::ENOBUFS | libc::EAGAIN) => counters.drops.count(DropReason::SocketFull),
-        _ => counters.send_errors += 1,
-    }
-}
-
-impl Sender {
-    /// Sends datagrams of this socket in order.
-    fn send_all(&mut self, datagrams: &[Datagram], arena: &[u8], counters: &mut EngineCounters) {
-        let mut rest = datagrams;
-        while !rest.is_empty() {
-            // Behind what waits already, so that order stays.
-            if !self.waiting.is_empty() {
-                return self.keep(rest, arena, counters);
-            }
-            let mut sends = ArrayVec::<_, SENDS>::new();
-            let mut lengths = ArrayVec::<_, SENDS>::new();
-            let mut ahead = rest;
-            while !ahead.is_empty() && !sends.is_full() {
-                let (run, after) = ahead.split_at(run(ahead, self.max_segments));
-                let octets = &arena[run[0].start..run[run.len() - 1].end];
-                let segment = (run.len() > 1).then_some((run[0].end - run[0].start) as u16);
-                sends.push(run[0].target.send(octets, segment));
-                lengths.push(run.len());
-                ahead = after;
-            }
-            let sent = sendmmsg::send(&self.outer.socket, &sends);
-            let done = match sent {
-                Ok(count) => lengths[..count].iter().sum(),
-                Err(error) => self.refused(&error, &rest[..lengths[0]], arena, counters),
-            };
-            rest = &rest[done..];
-        }
+        self.sockets[index].resume(counters);
     }
 
-    /// The kernel did not take a run. Returns how many of its datagrams are dealt with.
-    fn refused(
-        &mut self,
-        error: &io::Error,
-        run: &[Datagram],
-        arena: &[u8],
-        counters: &mut EngineCounters,
-    ) -> usize {
-        match error.raw_os_error() {
-            Some(libc::EAGAIN) => self.keep(run, arena, counters),
-            Some(libc::EINTR) => return 0,
-            _ if run.len() == 1 => count(error, counters),
-            _ => {
-                // EIO: the way out has no checksum offload, which GSO needs, and will not get it. Else its MTU is too small for these.
-                if error.raw_os_error() == Some(libc::EIO) {
-                    self.max_segments = 1;
-                }
-                let sends = run
-                    .iter()
-                    .map(|d| d.target.send(&arena[d.start..d.end], None));
-                for (send, datagram) in sends.zip(run) {
-                    match sendmmsg::send(&self.outer.socket, &[send]) {
-                        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                            self.keep(std::slice::from_ref(datagram), arena, counters);
-                        }
-                        Err(e) => count(&e, counters),
-                        Ok(_) => {}
-                    }
-                }
-            }
-        }
-        run.len()
+    /// A socket on which trains are taken as one again, or no longer, since this was last asked.
+    pub(crate) fn trains_changed(&mut self) -> Option<(SocketAddr, bool)> {
+        let mut sockets = self.sockets.iter_mut();
+        sockets.find_map(|s| Some((s.outer.local, s.gso.changed()?)))
     }
 
-    fn keep(&mut self, datagrams: &[Datagram], arena: &[u8], counters: &mut EngineCounters) {
-        for datagram in datagrams {
-            if self.waiting.len() < QUEUE {
-                let bytes = arena[datagram.start..datagram.end].to_vec();
-                self.waiting.push_back((datagram.target, bytes));
-            } else {
-                counters.drops.count(DropReason::SocketFull);
-            }
-        }
+    /// Outer sockets on which trains could be sent as one, and those where they are not at the moment.
+    pub(crate) fn trains(&self) -> (u64, u64) {
+        let able = || self.sockets.iter().filter(|s| s.gso.is_known());
+        let refused = able().filter(|s| s.gso.is_refused());
+        (able().count() as u64, refused.count() as u64)
     }
 }
 
@@ -380,36 +213,6 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_cut_where_gso_needs_it() {
-        let target = |port| Target {
-            socket: 0,
-            remote: SocketAddr::from(([127, 0, 0, 1], port)),
-            source: None,
-            ecn: Ecn::NotEct,
-        };
-        let datagrams = |list: &[(u16, usize)]| {
-            let mut at = 0;
-            let next = |&(port, size): &(u16, usize)| {
-                at += size;
-                Datagram {
-                    target: target(port),
-                    start: at - size,
-                    end: at,
-                }
-            };
-            list.iter().map(next).collect::<Vec<_>>()
-        };
-        assert_eq!(run(&datagrams(&[(1, 9), (1, 9), (1, 4), (1, 4)]), 64), 3);
-        assert_eq!(run(&datagrams(&[(1, 9), (1, 10)]), 64), 1);
-        assert_eq!(run(&datagrams(&[(1, 9), (2, 9)]), 64), 1);
-        assert_eq!(run(&datagrams(&[(1, 9); 10]), 4), 4);
-        assert_eq!(run(&datagrams(&[(1, 9); 10]), 1), 1);
-        assert_eq!(run(&datagrams(&[(1, 1473), (1, 1473)]), 64), 1);
-        assert_eq!(run(&datagrams(&[(1, 1400); 64]), 64), 46);
-        assert_eq!(run(&[], 64), 0);
-    }
-
-    #[test]
     fn no_socket_for_the_address_is_said() {
         let mut outbox = outbox("127.0.0.1:0");
         let mut elsewhere = path(&outbox, &receiver());
@@ -418,35 +221,5 @@ mod tests {
         elsewhere.local.set_port(0);
         elsewhere.encapsulated = false;
         assert!(!outbox.push(&elsewhere, Ecn::NotEct, b"x"));
-    }
-
-    #[test]
-    fn a_full_socket_keeps_some_and_counts_the_rest() {
-        let mut outbox = outbox("127.0.0.1:0");
-        let to = path(&outbox, &receiver());
-        let target = Target {
-            socket: 0,
-            remote: to.remote,
-            source: None,
-            ecn: Ecn::NotEct,
-        };
-        outbox.sockets[0]
-            .waiting
-            .push_back((target, b"first".to_vec()));
-        for _ in 0..QUEUE + 10 {
-            outbox.push(&to, Ecn::NotEct, b"packet");
-        }
-        let mut counters = EngineCounters::default();
-        outbox.flush(&mut counters);
-        let full = counters
-            .drops
-            .iter()
-            .find(|(r, _)| *r == DropReason::SocketFull)
-            .unwrap();
-        assert_eq!(full.1, 11);
-        assert!(outbox.waits(0));
-        outbox.resume(0, &mut counters);
-        assert!(!outbox.waits(0));
-        assert_eq!(counters.send_errors, 0);
     }
 }

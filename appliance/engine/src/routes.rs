@@ -5,6 +5,7 @@
 //! protocol number of ours, so that what another program keeps in the table is left alone.
 
 mod book;
+mod device;
 mod linger;
 mod netlink;
 
@@ -12,8 +13,10 @@ use crate::error::StartError;
 use crate::events::EventBus;
 use crate::options::Routing;
 use book::{Book, Step};
+pub(crate) use device::Devices;
+use device::Lost;
 use hawser_flight::Event;
-use hawser_policy::{Policy, TenantId};
+use hawser_policy::TenantId;
 use hawser_shard::io::{RouteChange, ShardId};
 use ipnet::IpNet;
 use linger::Lingering;
@@ -41,12 +44,22 @@ pub(crate) struct RouteStatus {
     pub(crate) failures: AtomicU64,
 }
 
+/// What shards tell.
+pub(crate) enum Told {
+    /// A Child SA wants a route, or no longer does.
+    Route(ShardId, RouteChange),
+    /// The device of a tenant is gone: that of this generation.
+    DeviceGone(TenantId, u32),
+}
+
 /// The interface of a tenant.
 struct Link {
     /// Index into the namespaces.
     namespace: usize,
     /// Index of the interface.
     index: u32,
+    /// How often it was made before.
+    generation: u32,
 }
 
 /// The interfaces, rules and routes of this run.
@@ -54,6 +67,8 @@ pub(crate) struct Routes {
     namespaces: Vec<Netlink>,
     links: Vec<Link>,
     book: Book,
+    devices: Devices,
+    lost: Lost,
     events: EventBus,
     status: Arc<RouteStatus>,
 }
@@ -61,20 +76,21 @@ pub(crate) struct Routes {
 impl Routes {
     /// Sets up every tenant's interface, cleans up after a crash and installs the rules.
     pub(crate) async fn set_up(
-        policy: &Policy,
+        devices: Devices,
         routing: Routing,
         events: EventBus,
         status: Arc<RouteStatus>,
     ) -> Result<Self, StartError> {
-        let (namespaces, links, book) = (Vec::new(), Vec::new(), Book::default());
         let mut routes = Self {
-            namespaces,
-            links,
-            book,
+            namespaces: Vec::new(),
+            links: Vec::new(),
+            book: Book::default(),
+            devices,
+            lost: Lost::default(),
             events,
             status,
         };
-        match routes.add_links(policy, routing).await {
+        match routes.add_links(routing).await {
             Ok(()) => Ok(routes),
             Err(error) => {
                 routes.clean_up().await;
@@ -83,9 +99,9 @@ impl Routes {
         }
     }
 
-    async fn add_links(&mut self, policy: &Policy, routing: Routing) -> Result<(), StartError> {
+    async fn add_links(&mut self, routing: Routing) -> Result<(), StartError> {
         let mut names: Vec<Option<&str>> = Vec::new();
-        for tenant in &policy.tenants {
+        for tenant in &self.devices.tenants {
             let name = tenant.namespace.as_deref();
             let known = names.iter().position(|n| *n == name);
             let namespace = known.unwrap_or(names.len());
@@ -97,7 +113,11 @@ impl Routes {
                 self.namespaces[namespace].add_rules().await?;
             }
             let index = self.namespaces[namespace].bring_up(tenant).await?;
-            self.links.push(Link { namespace, index });
+            self.links.push(Link {
+                namespace,
+                index,
+                generation: 0,
+            });
         }
         Ok(())
     }
@@ -113,26 +133,33 @@ impl Routes {
     /// Follows the shards until `end`, then takes rules and routes away.
     pub(crate) async fn run(
         mut self,
-        mut changes: mpsc::UnboundedReceiver<(ShardId, RouteChange)>,
+        mut told: mpsc::UnboundedReceiver<Told>,
         mut end: oneshot::Receiver<()>,
     ) {
         let mut batch = Vec::new();
         let mut lingering = Lingering::default();
         loop {
-            let due = lingering.next().unwrap_or_else(|| Instant::now() + LONG);
+            let due = [lingering.next(), self.lost.next()];
+            let due = due.into_iter().flatten().min();
+            let due = due.unwrap_or_else(|| Instant::now() + LONG);
             tokio::select! {
                 biased;
                 _ = &mut end => break,
-                n = changes.recv_many(&mut batch, BATCH) => if n == 0 { break },
+                n = told.recv_many(&mut batch, BATCH) => if n == 0 { break },
                 () = tokio::time::sleep_until(due) => {}
             }
             let now = Instant::now();
             let mut changes = lingering.due(now);
-            changes.extend(
-                batch
-                    .drain(..)
-                    .filter(|(shard, change)| lingering.passes(now, *shard, change)),
-            );
+            for told in batch.drain(..) {
+                match told {
+                    Told::Route(shard, change) if lingering.passes(now, shard, &change) => {
+                        changes.push((shard, change));
+                    }
+                    Told::Route(..) => {}
+                    Told::DeviceGone(tenant, generation) => self.device_gone(tenant, generation),
+                }
+            }
+            self.make_devices().await;
             self.carry_out(changes.into_iter()).await;
         }
         self.clean_up().await;

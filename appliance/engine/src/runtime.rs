@@ -12,7 +12,7 @@ use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::options::{EngineOptions, InnerDevices, Routing};
 use crate::plugins::Host;
-use crate::routes::{RouteStatus, Routes};
+use crate::routes::{Devices, RouteStatus, Routes, Told};
 use crate::shard_thread::{self, Own, Shared};
 use crate::steering::Port;
 use crate::udp::{self, Bound, OuterSocket};
@@ -20,7 +20,7 @@ use crate::workers::{self, Queues};
 use crate::{raw, tun};
 use hawser_policy::Policy;
 use hawser_shard::ShardConfig;
-use hawser_shard::io::{RouteChange, ShardId};
+use hawser_shard::io::ShardId;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -75,7 +75,13 @@ impl Engine {
                 host
             });
         let decisions = plugins.as_ref().map(|host| Arc::clone(&host.decisions));
-        let outside = Outside::start(&policy, routing, &events).inspect_err(|_| {
+        let devices = Devices {
+            tenants: policy.tenants.clone(),
+            offload: !options.no_offload,
+            mailboxes: Arc::clone(&mailboxes),
+        };
+        let outside = Outside::start(&policy, routing, devices, &events);
+        let outside = outside.inspect_err(|_| {
             queues.stop();
             decisions.iter().for_each(|d| d.stop());
         })?;
@@ -236,8 +242,8 @@ fn bind_all(
                 address,
                 nat: port == Port::Nat,
             });
-            for (pair, shard) in group.into_iter().zip(&mut outer) {
-                shard.extend(pair);
+            for (sockets, shard) in group.into_iter().zip(&mut outer) {
+                shard.extend(sockets);
             }
         }
     }
@@ -267,8 +273,8 @@ fn no_native_esp(address: IpAddr, error: &io::Error) -> String {
 fn bind_port<T>(
     addresses: &[IpAddr],
     port: u16,
-    bind: impl Fn(SocketAddr) -> Result<Vec<[OuterSocket; 2]>, T>,
-) -> Result<Vec<Vec<[OuterSocket; 2]>>, T> {
+    bind: impl Fn(SocketAddr) -> Result<Vec<Vec<OuterSocket>>, T>,
+) -> Result<Vec<Vec<Vec<OuterSocket>>>, T> {
     let mut tries = if port == 0 { PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
@@ -290,7 +296,7 @@ struct Outside {
     runtime: Background,
     metrics: Arc<Metrics>,
     status: Arc<RouteStatus>,
-    changes: Option<mpsc::UnboundedSender<(ShardId, RouteChange)>>,
+    changes: Option<mpsc::UnboundedSender<Told>>,
     routes: Option<RouteTask>,
 }
 
@@ -298,6 +304,7 @@ impl Outside {
     fn start(
         policy: &Arc<Policy>,
         routing: Option<Routing>,
+        devices: Devices,
         events: &EventBus,
     ) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -313,9 +320,8 @@ impl Outside {
         if let Some(routing) = routing {
             let (sender, receiver) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
-            let (policy, events, status) =
-                (Arc::clone(policy), events.clone(), Arc::clone(&status));
-            let set_up = async move { Routes::set_up(&policy, routing, events, status).await };
+            let (events, status) = (events.clone(), Arc::clone(&status));
+            let set_up = async move { Routes::set_up(devices, routing, events, status).await };
             let task = runtime.spawn(wait_for(&runtime, set_up)?.run(receiver, ended));
             (changes, routes) = (Some(sender), task.map(|task| RouteTask { end, task }));
         }

@@ -15,17 +15,17 @@ use crate::outbox::Outbox;
 use crate::plugins::{self, Decisions};
 use crate::poller::{Poller, Source};
 use crate::raw;
+use crate::routes::Told;
 use crate::tun::Queue;
 use crate::udp::{Kind, OuterSocket};
 use crate::workers::{Backlog, Queues};
 use arrayvec::ArrayVec;
 use hawser_esp::SealedBatch;
 use hawser_esp::packet::Ecn;
-use hawser_flight::{DropReason, Path};
+use hawser_flight::{DropReason, Event, Path};
 use hawser_policy::TenantId;
 use hawser_shard::io::{
-    Answer, AskId, CommandId, HandOff, KeRequest, Output, PacketSink, Question, Reply, RouteChange,
-    ShardId,
+    Answer, AskId, CommandId, HandOff, KeRequest, Output, PacketSink, Question, Reply, ShardId,
 };
 use hawser_shard::{Shard, ShardConfig};
 use std::collections::HashMap;
@@ -41,6 +41,8 @@ const CONTROL: usize = 1024;
 const HANDED_OVER: usize = 256;
 /// Batches of established traffic from a socket in a round.
 const BATCHES: usize = 4;
+/// Batches of keepalives at a time.
+const KEEPALIVES: usize = 512;
 /// Trains of strangers from a socket in a round.
 const STRANGERS: usize = 16;
 /// Batches from a TUN queue in a round.
@@ -67,7 +69,7 @@ pub(crate) struct Shared {
     /// Absent where there are no plugins: no shard asks for them then.
     pub(crate) decisions: Option<Arc<Decisions>>,
     /// Absent where inner devices are the caller's: nothing is routed.
-    pub(crate) routes: Option<mpsc::UnboundedSender<(ShardId, RouteChange)>>,
+    pub(crate) routes: Option<mpsc::UnboundedSender<Told>>,
 }
 
 /// What a shard has for itself.
@@ -94,6 +96,8 @@ struct Loop {
     shard: Shard,
     wire: Wire,
     inbox: Inbox,
+    /// Outer sockets that wake nobody.
+    keepalives: Vec<usize>,
     backlog: Backlog,
     commands: HashMap<CommandId, ReplySender>,
     poller: Poller,
@@ -143,8 +147,12 @@ impl Loop {
         let mut poller = Poller::new()?;
         poller.add(&shared.mailboxes[usize::from(id.0)], Source::Mailbox)?;
         let (outbox, inner) = (Outbox::new(own.outer, own.gso), InnerQueues::new(own.inner));
+        let mut keepalives = Vec::new();
         for (index, outer) in outbox.sockets() {
-            poller.add(&outer.socket, Source::Outer(index))?;
+            match outer.kind {
+                Kind::Keepalives => keepalives.push(index),
+                _ => poller.add(&outer.socket, Source::Outer(index))?,
+            }
         }
         for (tenant, fd) in inner.iter() {
             poller.add(fd, Source::Inner(tenant))?;
@@ -160,6 +168,7 @@ impl Loop {
                 counters: EngineCounters::default(),
             },
             inbox: Inbox::new(),
+            keepalives,
             backlog: Backlog::new(id, Arc::clone(&shared.queues)),
             commands: HashMap::new(),
             poller,
@@ -205,6 +214,10 @@ impl Loop {
             self.poller
                 .want_room(&outer.socket, index, self.wire.outbox.waits(index))?;
         }
+        if let Some((local, taken)) = self.wire.outbox.trains_changed() {
+            let event = Event::Trains { local, taken };
+            self.shared.events.publish(self.id, None, event);
+        }
         let late = deadline.map_or(Duration::ZERO, |at| begin.saturating_duration_since(at));
         let counters = &mut self.wire.counters;
         counters.loop_lag = counters.loop_lag.max(begin.elapsed()).max(late);
@@ -245,9 +258,11 @@ impl Loop {
             }
             Control::Hooks(hooks) => self.shard.hooks(now, hooks),
             Control::Snapshot(to) => {
+                self.count_keepalives();
                 // Nobody waits any more: nothing is lost.
                 let _ = to.send(self.snapshot());
             }
+            Control::Inner(tenant, queue) => self.reopen_inner(tenant, queue),
             Control::Stop => self.ended = true,
         }
     }
@@ -323,6 +338,17 @@ impl Loop {
         more
     }
 
+    /// Takes what the keepalives' sockets have collected since the last snapshot.
+    fn count_keepalives(&mut self) {
+        for index in self.keepalives.clone() {
+            for _ in 0..KEEPALIVES {
+                if !self.receive(index, usize::MAX) {
+                    break;
+                }
+            }
+        }
+    }
+
     fn read_inner(&mut self, tenant: TenantId, hung_up: bool) {
         let now = Instant::now();
         let mut buffer = self.wire.inner.lend();
@@ -342,10 +368,30 @@ impl Loop {
         }
         self.wire.inner.give_back(buffer);
         if end == End::Gone || end == End::Nothing && hung_up {
-            tracing::error!(shard = self.id.0, tenant = tenant.0, "inner device is gone");
-            self.wire.inner.close(tenant);
+            self.inner_is_gone(tenant);
         }
         self.settle(now);
+    }
+
+    /// What comes for it is dropped and counted until it is made again.
+    fn inner_is_gone(&mut self, tenant: TenantId) {
+        let Some(generation) = self.wire.inner.close(tenant) else {
+            return;
+        };
+        match &self.shared.routes {
+            Some(routes) => drop(routes.send(Told::DeviceGone(tenant, generation))),
+            // The caller's device, of which no other shard has a queue.
+            None => tracing::error!(shard = self.id.0, tenant = tenant.0, "inner device is gone"),
+        }
+    }
+
+    fn reopen_inner(&mut self, tenant: TenantId, queue: Queue) {
+        let Some(fd) = self.wire.inner.reopen(tenant, queue) else {
+            return;
+        };
+        if let Err(error) = self.poller.add(fd, Source::Inner(tenant)) {
+            tracing::error!(shard = self.id.0, tenant = tenant.0, %error, "inner device");
+        }
     }
 
     fn timers(&mut self) {
@@ -397,7 +443,7 @@ impl Loop {
             }
             Output::Route(change) => {
                 if let Some(routes) = &self.shared.routes {
-                    let _ = routes.send((self.id, change));
+                    let _ = routes.send(Told::Route(self.id, change));
                 }
             }
             Output::Send(to, message) => match self.shared.mailboxes.get(usize::from(to.0)) {
@@ -436,6 +482,9 @@ impl Loop {
     fn snapshot(&mut self) -> ShardSnapshot {
         let counters = self.shard.counters().clone();
         self.wire.counters.key_exchange_backlog = self.backlog.len() as u64;
+        let (trains, refused) = self.wire.outbox.trains();
+        (self.wire.counters.trains, self.wire.counters.trains_refused) = (trains, refused);
+        self.wire.inner.count(&mut self.wire.counters);
         let engine = self.wire.counters.clone();
         self.wire.counters.loop_lag = Duration::ZERO;
         ShardSnapshot {

@@ -1,7 +1,7 @@
 //! Which socket of a reuseport group a datagram lands on (DESIGN.md, *Bucket in the SPI*).
 //!
 //! A group has the sockets of N shards and then N sockets for admission, in the order they were
-//! bound. Its classic BPF program sees the UDP payload and returns the index of a socket: what
+//! bound, and on the NAT traversal port one more for keepalives: these wake nobody. Its classic BPF program sees the UDP payload and returns the index of a socket: what
 //! carries a SPI of ours goes to the shard of its bucket, an IKE_SA_INIT request to an admission
 //! socket, so that a flood of them cannot fill the buffers that ESP arrives in.
 
@@ -66,10 +66,13 @@ pub(crate) fn program(port: Port, shards: u8) -> Vec<sock_filter> {
 }
 
 /// Port 4500: the first word is a SPI, or zero as marker of IKE. The length comes first: a load
-/// past the end would return socket 0.
+/// past the end would return socket 0. One octet is a keepalive, or nothing of use.
 fn esp_or_marker(shards: u8) -> Vec<Line> {
     vec![
         Do(LD_LEN, 0),
+        Jump(JUMP_EQ, 1, "", "longer"),
+        Do(RETURN_K, 2 * u32::from(shards)),
+        Label("longer"),
         Jump(JUMP_GE, 4, "", "too short"),
         Do(LD_WORD, 0),
         Jump(JUMP_EQ, 0, "ike", ""),
@@ -237,6 +240,7 @@ mod tests {
     pub(crate) fn expected(port: Port, n: u32, d: &[u8]) -> u32 {
         let ike = match port {
             Port::Ike => d,
+            Port::Nat if d.len() == 1 => return 2 * n,
             Port::Nat if d.len() < 4 => return n,
             Port::Nat if d[..4] != [0; 4] => return u32::from(d[0]) % n,
             Port::Nat => &d[4..],
@@ -284,9 +288,9 @@ mod tests {
         assert_eq!((ike(&init), marked(&init)), (3, 3), "SPIr");
         assert_eq!(nat(&[9, 0, 0, 0, 0, 0, 0, 1]), 1, "ESP");
         assert_eq!(
-            (nat(&[0xff]), nat(&[]), ike(&[])),
-            (4, 4, 4),
-            "keepalive, nothing"
+            (nat(&[0xff]), nat(&[1, 2]), nat(&[]), ike(&[0xff])),
+            (8, 4, 4, 4),
+            "keepalive, nothing of use"
         );
         assert_eq!(ike(&init[..27]), 4, "cut");
         assert_eq!(marked(&init[..27]), 4, "cut behind the marker");

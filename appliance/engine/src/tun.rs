@@ -26,6 +26,8 @@ const UDP: usize = (libc::TUN_F_USO4 | libc::TUN_F_USO6) as usize;
 pub(crate) struct Queue {
     pub(crate) fd: OwnedFd,
     pub(crate) offload: Offload,
+    /// How often the device was made before.
+    pub(crate) generation: u32,
 }
 
 /// What a queue takes and hands over.
@@ -96,7 +98,12 @@ fn queue(interface: &str, first: bool, offload: bool) -> Result<Queue, StartErro
             Offload::Tcp
         }
     };
-    Ok(Queue { fd, offload })
+    let generation = 0;
+    Ok(Queue {
+        fd,
+        offload,
+        generation,
+    })
 }
 
 #[allow(unsafe_code)]
@@ -127,7 +134,12 @@ fn attach(fd: &OwnedFd, interface: &str, first: bool, offload: bool) -> rustix::
 pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Queue> {
     rustix::io::ioctl_fionbio(fd.as_fd(), true)?;
     let offload = Offload::None;
-    Ok(Queue { fd, offload })
+    let generation = 0;
+    Ok(Queue {
+        fd,
+        offload,
+        generation,
+    })
 }
 
 const _: () = assert!(size_of::<InterfaceRequest>() == 40);

@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Established(Port),
     /// First messages of strangers.
     Admission(Port),
+    /// NAT keepalives (RFC 3948 2.3) of all shards: they wake nobody, and are read now and then to be counted.
+    Keepalives,
     /// Native ESP.
     RawEsp,
 }
@@ -51,7 +53,7 @@ pub struct Bound {
     pub nat: bool,
 }
 
-/// Binds the group of an address and port: for each shard its two sockets.
+/// Binds the group of an address and port: for each shard its sockets.
 ///
 /// The first socket is bound alone and only then opened to the group: so another program, or
 /// another hawser, that holds the port is noticed instead of being joined.
@@ -60,14 +62,15 @@ pub(crate) fn bind_group(
     port: Port,
     shards: u8,
     mark: Option<u32>,
-) -> Result<Vec<[OuterSocket; 2]>, StartError> {
+) -> Result<Vec<Vec<OuterSocket>>, StartError> {
     let failed = |e| socket_error(address, e);
     let first = udp_socket(address).map_err(failed)?;
     first.bind(&address.into()).map_err(failed)?;
     first.set_reuse_port(true).map_err(failed)?;
     let local = local_address(&first).map_err(failed)?;
     let mut sockets = vec![first];
-    while sockets.len() < 2 * usize::from(shards) {
+    let keepalives = usize::from(port == Port::Nat);
+    while sockets.len() < 2 * usize::from(shards) + keepalives {
         let next = udp_socket(local).map_err(failed)?;
         next.set_reuse_port(true).map_err(failed)?;
         next.bind(&local.into()).map_err(failed)?;
@@ -75,15 +78,17 @@ pub(crate) fn bind_group(
     }
     sockopt::attach_reuseport_program(&sockets[0], &steering::program(port, shards))
         .map_err(failed)?;
-    let admission = sockets.split_off(shards.into());
-    let outer = |socket, kind| outer(socket, local, kind, mark).map_err(failed);
-    let pair = |(established, admission)| {
-        Ok([
-            outer(established, Kind::Established(port))?,
-            outer(admission, Kind::Admission(port))?,
-        ])
-    };
-    sockets.into_iter().zip(admission).map(pair).collect()
+    let n = usize::from(shards);
+    let mut group: Vec<Vec<OuterSocket>> = (0..n).map(|_| Vec::new()).collect();
+    for (index, socket) in sockets.into_iter().enumerate() {
+        let kind = match index / n {
+            0 => Kind::Established(port),
+            1 => Kind::Admission(port),
+            _ => Kind::Keepalives,
+        };
+        group[index % n].push(outer(socket, local, kind, mark).map_err(failed)?);
+    }
+    Ok(group)
 }
 
 fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
@@ -174,7 +179,7 @@ mod tests {
     use std::time::Duration;
 
     /// The number of the socket in its group that a datagram lands on.
-    fn lands_on(group: &[[OuterSocket; 2]], datagram: &[u8]) -> usize {
+    fn lands_on(group: &[Vec<OuterSocket>], datagram: &[u8]) -> usize {
         let to = group[0][0].local;
         let from = UdpSocket::bind((to.ip(), 0)).unwrap();
         from.send_to(datagram, to).unwrap();
@@ -226,7 +231,8 @@ mod tests {
                 );
             }
             assert_eq!(lands_on(&plain, &[1, 2, 3]), n);
-            assert_eq!(lands_on(&nat, &[0xff]), n, "keepalive");
+            assert_eq!(lands_on(&nat, &[0xff]), 2 * n, "keepalive");
+            assert_eq!(lands_on(&nat, &[1, 2, 3]), n);
         }
     }
 

@@ -5,7 +5,8 @@
 mod common;
 
 use common::{Site, branch, headquarters, ipv4};
-use hawser_engine::{Engine, EngineHandle, EngineOptions, Shutdown, StartError};
+use hawser_engine::{Engine, EngineHandle, EngineOptions, Feed, Shutdown, StartError};
+use hawser_flight::Event;
 use hawser_policy::Policy;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::net::UdpSocket;
@@ -137,6 +138,46 @@ fn traffic_routes_and_nothing_left_behind() {
             assert!(!namespace.ip(&format!("{family} rule")).contains("0x4857"));
         }
         assert!(namespace.ip("rule").contains("0x4858"), "of another");
+    });
+}
+
+/// Somebody takes the interface away under the gateway: it is there again, with address and routes, the tunnel has
+/// stayed, and traffic flows.
+#[test]
+fn an_interface_taken_away_is_made_again() {
+    let Some(namespace) = Namespace::new("gone") else {
+        return;
+    };
+    namespace.run(|namespace| {
+        let hq = start(with_address(headquarters(2))).unwrap();
+        let nat = hq.bound().iter().find(|b| b.nat).unwrap().address.port();
+        let branch = Site::start(branch(1, nat));
+        traffic(namespace, &branch);
+        let mut events = hq.subscribe_events();
+        for _ in 0..2 {
+            namespace.ip("link del hawser-test");
+            for wanted in [false, true] {
+                block_on(async {
+                    loop {
+                        let next = tokio::time::timeout(Duration::from_secs(20), events.next());
+                        let Some(Feed::Event(record)) = next.await.unwrap() else {
+                            panic!("no event");
+                        };
+                        match &record.event {
+                            Event::InnerDevice { present, .. } if *present == wanted => return,
+                            Event::PeerDown { .. } => panic!("the tunnel went"),
+                            _ => {}
+                        }
+                    }
+                });
+            }
+            traffic(namespace, &branch);
+        }
+        block_on(async {
+            branch.engine.shutdown().await;
+            assert_eq!(hq.shutdown().await, Shutdown::default());
+        });
+        assert!(!namespace.ip("link show").contains("hawser-test"));
     });
 }
 

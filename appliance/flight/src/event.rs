@@ -325,6 +325,22 @@ pub enum Event {
     /// An IKE SA that nothing came on was tested, and the peer does not answer; nothing ends by
     /// that.
     AuditFailed,
+    /// The device of a tenant was taken away by somebody else, or is there again.
+    InnerDevice {
+        /// The tenant.
+        tenant: String,
+        /// Name of the interface.
+        interface: String,
+        /// It is there (again).
+        present: bool,
+    },
+    /// Whether the kernel takes trains of datagrams as one on an outer socket (UDP GSO) has changed.
+    Trains {
+        /// Where the socket is bound.
+        local: SocketAddr,
+        /// It does (again).
+        taken: bool,
+    },
     /// An inconsistency was found and is being repaired.
     Repaired {
         /// What.

@@ -8,7 +8,7 @@ use wasmtime::UpdateDeadline;
 use crate::engine::TICK;
 
 /// A call that waits for a core longer than this many times its deadline ends too.
-const WALL: u32 = 10;
+pub(crate) const WALL: u32 = 10;
 
 /// The deadline of one call, in processor time of the thread.
 ///

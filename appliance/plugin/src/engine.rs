@@ -1,15 +1,17 @@
 //! The one wasmtime engine of a gateway: its limits, and the clock that ends calls.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Arc, OnceLock};
+use std::thread::{Builder, JoinHandle, Thread};
 use std::time::Duration;
 
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
     WasmBacktraceDetails,
 };
+
+use crate::clock::WALL;
 
 /// How often the epoch advances: the grain of every deadline.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -60,7 +62,7 @@ impl Default for Limits {
 pub(crate) struct PluginEngine {
     engine: Engine,
     limits: Limits,
-    _ticker: Ticker,
+    ticker: Ticker,
 }
 
 impl PluginEngine {
@@ -70,7 +72,7 @@ impl PluginEngine {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&limits)));
         let engine = Engine::new(&config)?;
         Ok(Self {
-            _ticker: Ticker::start(engine.clone())?,
+            ticker: Ticker::start(engine.clone(), longest(&limits))?,
             engine,
             limits,
         })
@@ -79,6 +81,11 @@ impl PluginEngine {
     /// The limits it was made with.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// What every call has to be told to.
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        &self.ticker.pulse
     }
 
     pub(crate) fn wasmtime(&self) -> &Engine {
@@ -98,6 +105,11 @@ impl PluginEngine {
 /// An engine that compiles and runs nothing: no pool, no ticker. Its code fits [`PluginEngine`].
 pub(crate) fn compiling_engine(limits: &Limits) -> wasmtime::Result<Engine> {
     Engine::new(&code_config(limits))
+}
+
+/// What the longest call may take in wall time.
+fn longest(limits: &Limits) -> Duration {
+    limits.deadline.max(limits.start_deadline) * WALL
 }
 
 /// What decides about the compiled code: equal in the gateway and in its compiling child.
@@ -135,25 +147,74 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     pool
 }
 
-/// Advances the epoch until it is dropped.
+/// Whether calls are being made: the epoch advances only while they are, and for a while after.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// A call was begun since the ticker last looked.
+    asked: AtomicBool,
+    /// The ticker sleeps until it is woken.
+    parked: AtomicBool,
+    ticker: OnceLock<Thread>,
+}
+
+impl Pulse {
+    /// A call begins, which takes no longer than the ticker goes on from here.
+    pub(crate) fn call(&self) {
+        if !self.asked.load(Ordering::SeqCst) {
+            self.asked.store(true, Ordering::SeqCst);
+        }
+        if self.parked.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(ticker) = self.ticker.get() {
+            ticker.unpark();
+        }
+    }
+
+    /// Sleeps unless a call was begun since the last time; whether it slept or not, from now on one must be ticked for.
+    fn rest(&self) {
+        // First the flag, then the look: a call that begins in between sees the one or is seen by the other.
+        self.parked.store(true, Ordering::SeqCst);
+        if !self.asked.swap(false, Ordering::SeqCst) {
+            std::thread::park();
+        }
+        self.parked.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Advances the epoch until it is dropped, while calls are made.
 #[derive(Debug)]
 struct Ticker {
     stop: Arc<AtomicBool>,
+    pulse: Arc<Pulse>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
-    fn start(engine: Engine) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
+    /// `longest` is what the longest call may take in wall time.
+    fn start(engine: Engine, longest: Duration) -> std::io::Result<Self> {
+        let (stop, pulse) = (Arc::new(AtomicBool::new(false)), Arc::<Pulse>::default());
+        let (seen, own) = (Arc::clone(&stop), Arc::clone(&pulse));
+        let ticks = longest.as_nanos() / TICK.as_nanos() + 1;
         let thread = Builder::new().name("plugin-ticker".into()).spawn(move || {
-            while !seen.load(Ordering::Relaxed) {
-                std::thread::sleep(TICK);
-                engine.increment_epoch();
+            while !seen.load(Ordering::SeqCst) {
+                own.rest();
+                for _ in 0..ticks {
+                    if seen.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    std::thread::sleep(TICK);
+                    engine.increment_epoch();
+                }
             }
         })?;
+        let _ = pulse.ticker.set(thread.thread().clone());
         Ok(Self {
             stop,
+            pulse,
             thread: Some(thread),
         })
     }
@@ -161,10 +222,38 @@ impl Ticker {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::SeqCst);
+        self.pulse.wake();
         if let Some(thread) = self.thread.take() {
             // It only sleeps and counts: it cannot have panicked.
             let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_epoch_stands_still_while_nothing_is_called() {
+        let longest = Duration::from_millis(20);
+        let mut config = Config::new();
+        config.epoch_interruption(true);
+        let engine = Engine::new(&config).unwrap();
+        let ticker = Ticker::start(engine, longest).unwrap();
+        let until = |parked: bool| {
+            let begin = std::time::Instant::now();
+            while ticker.pulse.parked.load(Ordering::SeqCst) != parked {
+                assert!(begin.elapsed() < Duration::from_secs(10), "{parked}");
+                std::thread::yield_now();
+            }
+        };
+        for _ in 0..3 {
+            until(true);
+            ticker.pulse.call();
+            until(false);
         }
     }
 }

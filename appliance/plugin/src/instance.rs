@@ -1,5 +1,6 @@
 //! One instance of a plugin: a store with limits that is thrown away after any fault.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use wasmtime::{ResourceLimiter, Store, Trap, WasmBacktrace};
 
 use crate::bindings::dpd_policy::hawser::plugin::host;
 use crate::clock::CallClock;
-use crate::engine::{Limits, PluginEngine};
+use crate::engine::{Limits, PluginEngine, Pulse};
 use crate::event::LogLevel;
 use crate::fault::PluginFault;
 use crate::meter::{Meter, Voice};
@@ -23,6 +24,7 @@ const BACKTRACE: usize = 4096;
 pub(crate) struct HostState {
     room: Room,
     clock: CallClock,
+    pulse: Arc<Pulse>,
     voice: Voice,
     /// The last line at level `error`: what a panic hook says before the trap.
     last_words: Option<String>,
@@ -121,6 +123,7 @@ impl<W: World> Live<W> {
         let state = HostState {
             room: Room::new(limits),
             clock: CallClock::new(),
+            pulse: Arc::clone(engine.pulse()),
             voice,
             last_words: None,
         };
@@ -210,6 +213,7 @@ fn arm(store: &mut Store<HostState>, budget: Duration) {
     let state = store.data_mut();
     state.room.refused = false;
     state.last_words = None;
+    state.pulse.call();
     let ticks = state.clock.arm(budget);
     store.set_epoch_deadline(ticks);
 }

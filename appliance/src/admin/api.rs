@@ -74,6 +74,23 @@ pub(crate) struct StatusReport {
     pub(crate) peers: Vec<PeerRow>,
 }
 
+/// What the running gateway has of the kernel's offloads, over all shards: for `hawser doctor`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Offloads {
+    /// [`VERSION`].
+    pub(crate) version: u8,
+    /// Outer sockets on which datagrams can leave in trains (UDP GSO).
+    pub(crate) trains: u64,
+    /// Those of them whose way out refuses trains at the moment.
+    pub(crate) trains_refused: u64,
+    /// Queues of inner devices with super-packets of TCP and UDP, of TCP alone, and without.
+    pub(crate) inner: [u64; 3],
+    /// Queues whose device is gone and not made again yet.
+    pub(crate) inner_gone: u64,
+    /// What the gateway said at its start that it does without.
+    pub(crate) notes: Vec<String>,
+}
+
 /// An outer path.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct PathRow {

@@ -65,6 +65,7 @@ impl Service {
 fn router(admin: Admin) -> Router {
     Router::new()
         .route("/v1/status", get(status::status))
+        .route("/v1/offloads", get(status::offloads))
         .route("/v1/peer", get(peers::show))
         .route("/v1/peer/reset", post(peers::reset))
         .route("/v1/peer/rekey", post(peers::rekey))

@@ -1,7 +1,7 @@
 //! `GET /v1/status`, and the list of peers that every other handler resolves names in.
 
 use super::Admin;
-use super::api::{Counts, PeerRow, StatusReport, VERSION};
+use super::api::{Counts, Offloads, PeerRow, StatusReport, VERSION};
 use axum::Json;
 use axum::extract::{Query, State};
 use hawser_engine::EngineHandle;
@@ -44,6 +44,25 @@ pub(super) async fn status(
         counts,
         peers,
     })
+}
+
+/// `GET /v1/offloads`.
+pub(super) async fn offloads(State(admin): State<Admin>) -> Json<Offloads> {
+    let mut all = Offloads {
+        version: VERSION,
+        notes: admin.engine.notes().to_vec(),
+        ..Offloads::default()
+    };
+    for snapshot in admin.engine.snapshots().await {
+        let engine = snapshot.engine;
+        all.trains += engine.trains;
+        all.trains_refused += engine.trains_refused;
+        all.inner_gone += engine.inner_gone;
+        for (sum, count) in all.inner.iter_mut().zip(engine.inner) {
+            *sum += count;
+        }
+    }
+    Json(all)
 }
 
 /// Every peer: those that the shards know, and the configured ones that were never seen.

@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Of a branch: its NAT's socket, twice.
-const PER_BRANCH: u64 = 2;
+/// Of a branch: its NAT's socket.
+const PER_BRANCH: u64 = 1;
 const SPARE: u64 = 256;
 
 /// Raises the limit of open files for so many branches, as far as the system lets us.

@@ -4,8 +4,10 @@
 //! its own address. Dropping the mappings is a rebind: the next packet out makes new ones, on
 //! other ports, and what still arrives on the old ones is lost.
 
+use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
@@ -22,8 +24,7 @@ pub(crate) struct Arrived {
 /// One inside address and port, seen outside as the socket's.
 struct Mapping {
     inside: SocketAddr,
-    /// Sends at once, where tokio's would first have to learn that it can.
-    socket: std::net::UdpSocket,
+    socket: Rc<UdpSocket>,
     reader: AbortHandle,
 }
 
@@ -93,18 +94,16 @@ impl Nat {
             Some(index) => index,
             None => self.map(inside, gateway)?,
         };
-        // A full socket is a lost packet.
-        Ok(self.mappings[index]
-            .socket
-            .send_to(payload, gateway)
-            .is_ok())
+        // At once, where tokio would first have to learn that it can. A full socket is a lost packet.
+        let socket = SockRef::from(&*self.mappings[index].socket);
+        Ok(socket.send_to(payload, &gateway.into()).is_ok())
     }
 
     fn map(&mut self, inside: SocketAddr, gateway: SocketAddr) -> io::Result<usize> {
         let socket = std::net::UdpSocket::bind((self.outside, 0))?;
         socket.set_nonblocking(true)?;
-        let receiver = UdpSocket::from_std(socket.try_clone()?)?;
-        let reader = read(receiver, gateway, inside, self.arrivals.clone());
+        let socket = Rc::new(UdpSocket::from_std(socket)?);
+        let reader = read(Rc::clone(&socket), gateway, inside, self.arrivals.clone());
         let reader = spawn_local(reader).abort_handle();
         self.mappings.push(Mapping {
             inside,
@@ -117,7 +116,7 @@ impl Nat {
 
 /// Takes in what the gateway sends to a mapping; what others send is filtered.
 async fn read(
-    socket: UdpSocket,
+    socket: Rc<UdpSocket>,
     gateway: SocketAddr,
     local: SocketAddr,
     arrivals: mpsc::UnboundedSender<Arrived>,

@@ -1,19 +1,22 @@
 //! `hawser doctor`.
 
-use super::Health;
-use super::client::print;
-use crate::admin::api::VERSION;
+use super::client::{self, Call, print};
+use super::{Health, Remote};
+use crate::admin::api::{Offloads, VERSION};
 use clap::Args;
 use quinn_udp::UdpSocketState;
 use serde_json::json;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::UdpSocket;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Whether this machine has what a gateway needs.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
+    /// The admin socket of a gateway that may be running: it is asked what it has of the kernel's offloads.
+    #[arg(long, value_name = "PATH", default_value = crate::admin::DEFAULT_SOCKET)]
+    socket: PathBuf,
     /// Print JSON ("version": 1) in place of text.
     #[arg(long)]
     json: bool,
@@ -28,7 +31,7 @@ struct Finding {
 
 impl Doctor {
     pub(super) fn perform(&self) -> anyhow::Result<Health> {
-        let findings = [
+        let mut findings = vec![
             net_admin(),
             tun(),
             port(500),
@@ -37,6 +40,7 @@ impl Doctor {
             offload(),
             reverse_path(Path::new("/proc/sys/net/ipv4/conf")),
         ];
+        findings.extend(self.running());
         if self.json {
             let checks: Vec<_> = findings
                 .iter()
@@ -54,6 +58,51 @@ impl Doctor {
         }
         Ok(Health::when(findings.iter().all(|f| f.fine)))
     }
+
+    /// What a gateway that runs has of the offloads; nothing where none answers.
+    fn running(&self) -> Option<Finding> {
+        let remote = Remote {
+            socket: self.socket.clone(),
+            json: false,
+        };
+        let offloads: Offloads = client::ask(&remote, &Call::get("/v1/offloads")).ok()?;
+        let (fine, text) = judge_running(&offloads);
+        Some(Finding {
+            what: "running gateway",
+            fine,
+            text,
+        })
+    }
+}
+
+fn judge_running(offloads: &Offloads) -> (bool, String) {
+    let Offloads {
+        trains,
+        trains_refused,
+        inner: [all, tcp, none],
+        inner_gone,
+        ..
+    } = offloads;
+    let sending = match (trains, trains_refused) {
+        (0, _) => "sends every datagram alone (no UDP GSO, or `--no-offload`)".to_owned(),
+        (n, 0) => format!("sends trains of datagrams on {n} of {n} outer sockets"),
+        (n, refused) => format!(
+            "the way out refuses trains of datagrams on {refused} of {n} outer sockets: see `ethtool -K DEVICE tx on` \
+             on the devices that they leave by; it is tried again by itself"
+        ),
+    };
+    let inner = match (tcp, none) {
+        (0, 0) => format!("all {all} queues of inner devices take super-packets of TCP and UDP"),
+        (_, 0) => "super-packets of TCP only on inner devices; Linux has those of UDP from 6.2 on"
+            .to_owned(),
+        _ => format!("{none} queues of inner devices take one packet at a time"),
+    };
+    let gone = match inner_gone {
+        0 => String::new(),
+        n => format!("; {n} queues have lost their device, which is being made again"),
+    };
+    let fine = *trains > 0 && *trains_refused == 0 && *none == 0 && *inner_gone == 0;
+    (fine, format!("{sending}; {inner}{gone}"))
 }
 
 /// CAP_NET_ADMIN makes TUN interfaces and routes (capabilities(7)).
@@ -244,6 +293,34 @@ mod tests {
         let remedy = "`sysctl -w net.ipv4.conf.eth0/7.rp_filter=2`";
         assert!(found.text.contains(remedy), "{}", found.text);
         assert!(!found.text.contains("wan"), "{}", found.text);
+    }
+
+    #[test]
+    fn what_a_running_gateway_lost_is_named() {
+        let fine = Offloads {
+            trains: 2,
+            inner: [1, 0, 0],
+            ..Offloads::default()
+        };
+        assert!(judge_running(&fine).0, "{}", judge_running(&fine).1);
+        let refused = Offloads {
+            trains_refused: 1,
+            ..fine.clone()
+        };
+        let gone = Offloads {
+            inner: [0; 3],
+            inner_gone: 1,
+            ..fine.clone()
+        };
+        let alone = Offloads { trains: 0, ..fine };
+        for (offloads, name) in [
+            (refused, "refuses trains of datagrams on 1 of 2"),
+            (gone, "1 queues have lost their device"),
+            (alone, "every datagram alone"),
+        ] {
+            let (fine, text) = judge_running(&offloads);
+            assert!(!fine && text.contains(name), "{text}");
+        }
     }
 
     #[test]

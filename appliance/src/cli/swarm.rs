@@ -17,6 +17,9 @@ pub(super) struct Swarm {
     /// The identity that the gateway must prove; its address by default.
     #[arg(long, value_name = "IDENTITY", value_parser = identity)]
     gateway_identity: Option<Identity>,
+    /// Number of the first branch: with different ones several swarms together make a larger one.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    first: u32,
     /// How many branches, 1 to 60000.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     branches: u32,
@@ -81,6 +84,7 @@ impl Swarm {
             gateway_identity: self
                 .gateway_identity
                 .unwrap_or_else(|| Identity::from_ip(address)),
+            first: self.first,
             branches: self.branches,
             rate: f64::from(self.rate),
             sources: self.sources,

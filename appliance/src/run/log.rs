@@ -70,6 +70,8 @@ pub(crate) fn level(event: &Event) -> Level {
         | Event::PluginUndecided { .. }
         | Event::AuditFailed
         | Event::Repaired { .. }
+        | Event::InnerDevice { present: false, .. }
+        | Event::Trains { taken: false, .. }
         | Event::WeakAlgorithm { .. } => Level::WARN,
         Event::PluginChanged { change, .. } if is_trouble(change) => Level::WARN,
         Event::PeerUp
@@ -86,6 +88,8 @@ pub(crate) fn level(event: &Event) -> Level {
         | Event::OperatorAction { .. }
         | Event::PluginDecided { .. }
         | Event::PluginChanged { .. }
+        | Event::InnerDevice { .. }
+        | Event::Trains { .. }
         | Event::ConfigApplied { .. } => Level::INFO,
         _ => Level::DEBUG,
     }

@@ -56,6 +56,25 @@ pub(crate) fn what(event: &Event) -> String {
         } => {
             format!("request {message_id} of exchange {exchange} sent again ({attempt})")
         }
+        Event::InnerDevice {
+            tenant,
+            interface,
+            present: false,
+        } => format!(
+            "interface {interface} of tenant {tenant} was taken away: it is made again; the tunnels stay, and what \
+             is for it is dropped meanwhile"
+        ),
+        Event::InnerDevice {
+            tenant, interface, ..
+        } => format!("interface {interface} of tenant {tenant} is there again, with its routes"),
+        Event::Trains {
+            local,
+            taken: false,
+        } => format!(
+            "the way out of {local} refuses trains of datagrams (UDP GSO): each leaves alone, which is slow; tried \
+             again in a while"
+        ),
+        Event::Trains { local, .. } => format!("trains of datagrams (UDP GSO) leave {local} again"),
         event => upkeep(event),
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) gateway: SocketAddr,
     /// What it must prove to be.
     pub(crate) gateway_identity: Identity,
+    /// Number of the first branch: several swarms together are one without branches that are there twice.
+    pub(crate) first: u32,
     /// How many branches.
     pub(crate) branches: u32,
     /// Branches that begin in a second.
@@ -99,7 +101,8 @@ async fn perform(options: &Options) -> anyhow::Result<tally::Report> {
     let tally = Rc::new(RefCell::new(Tally::default()));
     let (orders, _) = broadcast::channel(4);
     let (begin, before) = (Instant::now(), usage()?);
-    for number in 0..options.branches {
+    for index in 0..options.branches {
+        let number = options.first + index;
         let member = Member {
             number,
             policy: Arc::new(policy(options, number)?),
@@ -108,7 +111,7 @@ async fn perform(options: &Options) -> anyhow::Result<tally::Report> {
             ping: options.ping,
             tally: Rc::clone(&tally),
         };
-        let (orders, at) = (orders.subscribe(), begin + arrival(options, number));
+        let (orders, at) = (orders.subscribe(), begin + arrival(options, index));
         spawn_local(async move {
             sleep_until(at).await;
             member.live(orders).await;
@@ -145,9 +148,9 @@ async fn hold(options: &Options, orders: &broadcast::Sender<Order>) {
     sleep_until(begin + options.hold).await;
 }
 
-/// When branch `number` begins.
-fn arrival(options: &Options, number: u32) -> Duration {
-    Duration::from_secs_f64(f64::from(number) / options.rate)
+/// When the branch with this index begins.
+fn arrival(options: &Options, index: u32) -> Duration {
+    Duration::from_secs_f64(f64::from(index) / options.rate)
 }
 
 /// Where the Internet sees branch `number`.

@@ -71,6 +71,18 @@ impl Book {
         }
     }
 
+    /// The routes of a namespace that lead to this tenant's interface.
+    pub(super) fn of(&self, namespace: usize, tenant: TenantId) -> impl Iterator<Item = IpNet> {
+        let leads = move |holders: &[(TenantId, _)]| holders.first().map(|h| h.0) == Some(tenant);
+        let of_namespace = self
+            .holders
+            .iter()
+            .filter(move |(key, _)| key.0 == namespace);
+        of_namespace
+            .filter(move |(_, holders)| leads(holders))
+            .map(|((_, net), _)| *net)
+    }
+
     /// Number of routes.
     pub(super) fn len(&self) -> usize {
         self.holders.len()
