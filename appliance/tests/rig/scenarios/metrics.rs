@@ -28,7 +28,11 @@ pub fn scenarios() -> Vec<Scenario> {
 fn prometheus(rig: &Rig) -> Result<()> {
     let site = Site::default();
     let branch = rig.branch(1)?;
-    let (_headquarters, strongswan) = connect(rig, &site, &branch)?;
+    let (headquarters, strongswan) = connect(rig, &site, &branch)?;
+    // Panels of plugins have an answer where there is one.
+    headquarters
+        .hawser()?
+        .text(&["plugin", "load", "dpd-case", "--for", "dpd-policy"])?;
     let text = get(&rig.hq, METRICS, "/metrics")?;
     run_with_input(rig.hq.command("promtool").args(["check", "metrics"]), &text)?;
     let _prometheus = Prometheus::start(rig)?;
