@@ -2,18 +2,22 @@
 """Thousands of branches against one gateway, in a network namespace of their own: what a handshake and a tunnel at rest cost.
 
     python3 benches/macro/swarm.py --hawser PATH [--branches 100,1000,10000] [--gateway hawser,strongswan] [--ike modp1024,x25519]
-        [--rate 500] [--hold 30] [--shards 1] [--perf FILE]
+        [--rate 500] [--hold 30] [--shards 1] [--perf FILE] [--explain 200]
 
 Takes root. `hawser swarm` plays the branches: as many processes of it as the limit of open files asks for. Prints a table: branches
 up, handshakes a second, their median and 99th percentile, CPU time of the gateway a handshake, memory of the gateway a tunnel, CPU of the gateway
-while the tunnels are held (DPD of each branch every 60 s, keepalives every 20 s).
+while the tunnels are held (DPD of each branch every 60 s, keepalives every 20 s). With `--explain N` each branch pings once a second, and N times
+meanwhile Hawser is asked `explain` of some branch: the median and 99th percentile of its answers, in milliseconds.
 """
 
 import argparse
+import http.client
 import json
 import os
+import random
 import resource
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -105,6 +109,33 @@ def used(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), resident * 1024
 
 
+class Admin(http.client.HTTPConnection):
+    """The gateway's admin socket."""
+
+    def __init__(self, path):
+        super().__init__("hawser")
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+def explained(path, branches, count):
+    """How long `explain` of a branch takes, in milliseconds, the shortest first."""
+    times = []
+    for branch in random.choices(range(branches), k=count):
+        begin = time.perf_counter()
+        admin = Admin(path)
+        admin.request("GET", f"/v1/peer/explain?peer=branch{branch}.example")
+        answer = admin.getresponse()
+        told = json.loads(answer.read())
+        times.append(1000 * (time.perf_counter() - begin))
+        assert answer.status == 200 and told["peer"]["status"] == "up", told
+        time.sleep(0.05)
+    return sorted(times)
+
+
 def swarms(args, ike, branches, hold, directory):
     """One process for as many branches as may have a socket; each of them has its share of the rate."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - SPARE
@@ -116,6 +147,7 @@ def swarms(args, ike, branches, hold, directory):
         command += ["--branches", str(last - first), "--rate", str(round(args.rate / count)), "--hold", str(hold)]
         command += ["--first", str(first)] if first else []
         command += ["--secret", SECRET, "--ike", ike, "--esp", "aes128-sha1", "--sources", f"127.{part + 1}.0.0/16"]
+        command += ["--ping", "192.168.100.1", "--ping-every", "1000"] if args.explain else []
         processes.append((last - first, spawn(command, f"{directory}/swarm{part}.json")))
     return processes
 
@@ -144,7 +176,8 @@ def run(args, name, group, branches):
         if args.perf:
             perf = subprocess.Popen(["perf", "record", "-q", "-g", "-F", "997", "-o", args.perf, "-p", str(gateway.pid)])
         rest, at = used(gateway.pid), time.time()
-        time.sleep(args.hold)
+        explains = explained(f"{directory}/sock", branches, args.explain) if args.explain else []
+        time.sleep(max(0, at + args.hold - time.time()))
         end, held = used(gateway.pid), time.time() - at
         if perf:
             perf.send_signal(signal.SIGINT)
@@ -178,6 +211,7 @@ def run(args, name, group, branches):
         "cpu_ms_a_handshake": 1000 * (arrived[0] - before[0]) / max(up, 1),
         "kib_a_tunnel": (end[1] - before[1]) / 1024 / max(up, 1),
         "percent_of_a_core_at_rest": 100 * (end[0] - rest[0]) / held,
+        **({"explain_p50_ms": explains[len(explains) // 2], "explain_p99_ms": explains[len(explains) * 99 // 100]} if explains else {}),
         "failed": sum(sum(r["handshakes_failed"].values()) for r in reports),
     }
 
@@ -191,10 +225,11 @@ def main():
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--hold", type=int, default=30)
     parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--explain", type=int, default=0, metavar="N", help="ask Hawser so often why a branch is as it is, under load")
     parser.add_argument("--perf", help="record the gateway at rest into this file")
     args = parser.parse_args()
     args.hawser = os.path.abspath(args.hawser)
-    names = ["gateway", "group", "branches", "up", "per_second", "p50_ms", "p99_ms", "cpu_ms_a_handshake", "kib_a_tunnel", "percent_of_a_core_at_rest", "failed"]
+    names = ["gateway", "group", "branches", "up", "per_second", "p50_ms", "p99_ms", "cpu_ms_a_handshake", "kib_a_tunnel", "percent_of_a_core_at_rest", *(["explain_p50_ms", "explain_p99_ms"] if args.explain else []), "failed"]
     print("| " + " | ".join(name.replace("_", " ") for name in names) + " |\n|" + "---|" * len(names), flush=True)
     for group in args.ike.split(","):
         for name in args.gateway.split(","):
