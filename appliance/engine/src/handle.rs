@@ -12,14 +12,16 @@ use crate::plugins::Host;
 use crate::routes::RouteStatus;
 use crate::shard_thread::Shared;
 use crate::udp::Bound;
+use crate::watch::{self, Watched};
 use hawser_plugin::Plugins;
 use hawser_policy::Policy;
 use hawser_shard::counters::Counters;
 use hawser_shard::io::{Command, CommandId, DeviceId, Reply, ShardId};
+use hawser_shard::trace::{Target, Traced};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -198,6 +200,18 @@ impl EngineHandle {
     /// The events from now on. A subscriber that is too slow is told how many it lost.
     pub fn subscribe_events(&self) -> EventStream {
         self.0.shared.events.subscribe()
+    }
+
+    /// The IKE messages of a target, decoded, from now on for `period`, over all shards; each with the time at which it was
+    /// told. What comes faster than it is read is lost and counted.
+    pub fn trace(&self, target: Target, period: Duration) -> Watched<Traced> {
+        let (told, watched) = watch::channel();
+        let until = Instant::now() + period;
+        let id = CommandId(self.0.next_command.fetch_add(1, Ordering::Relaxed));
+        for mailbox in self.0.shared.mailboxes.iter() {
+            mailbox.put(Control::Trace(id, target, until, told.clone()));
+        }
+        watched
     }
 
     /// What drops have left behind.

@@ -46,6 +46,7 @@ mod testing;
 mod trie;
 mod tun;
 mod udp;
+mod watch;
 mod workers;
 
 pub use counters::{EngineCounters, ShardSnapshot};
@@ -55,5 +56,7 @@ pub use events::{EventStream, Feed};
 pub use handle::{EngineHandle, Shutdown};
 pub use incidents::{Dropped, Incident, Incidents, MassEvent, PeerName, Summary};
 pub use options::{EngineOptions, InnerDevices, Routing};
+pub use plugins::dpd_settings;
 pub use runtime::Engine;
 pub use udp::Bound;
+pub use watch::Watched;

@@ -2,17 +2,20 @@
 
 use crate::counters::ShardSnapshot;
 use crate::tun::Queue;
+use crate::watch::Onlooker;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use hawser_esp::packet::Ecn;
 use hawser_flight::Path;
 use hawser_policy::TenantId;
 use hawser_shard::hooks::Hooks;
 use hawser_shard::io::{Answer, AskId, Command, CommandId, HandOff, Message, Reply, ShardId};
+use hawser_shard::trace::{Target, Traced};
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// Packets that a ring holds before it drops.
@@ -32,6 +35,8 @@ pub(crate) enum Control {
     Snapshot(oneshot::Sender<ShardSnapshot>),
     /// A tenant's device was gone and was made again.
     Inner(TenantId, Queue),
+    /// Tell the IKE messages of a target until a time.
+    Trace(CommandId, Target, Instant, Onlooker<Traced>),
     /// End now, without DELETEs.
     Stop,
 }

@@ -15,6 +15,8 @@ mod told;
 pub(crate) use decisions::{Decisions, not_authorized, not_policed};
 pub(crate) use metrics::{describe, publish};
 
+pub use dpd::dpd_settings;
+
 use crate::directory::Directory;
 use crate::error::StartError;
 use crate::events::EventBus;

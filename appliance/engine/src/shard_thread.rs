@@ -18,6 +18,7 @@ use crate::raw;
 use crate::routes::Told;
 use crate::tun::Queue;
 use crate::udp::{Kind, OuterSocket};
+use crate::watch::Onlooker;
 use crate::workers::{Backlog, Queues};
 use arrayvec::ArrayVec;
 use hawser_esp::SealedBatch;
@@ -27,6 +28,7 @@ use hawser_policy::TenantId;
 use hawser_shard::io::{
     Answer, AskId, CommandId, HandOff, KeRequest, Output, PacketSink, Question, Reply, ShardId,
 };
+use hawser_shard::trace::{Target, Traced};
 use hawser_shard::{Shard, ShardConfig};
 use std::collections::HashMap;
 use std::io;
@@ -100,6 +102,8 @@ struct Loop {
     keepalives: Vec<usize>,
     backlog: Backlog,
     commands: HashMap<CommandId, ReplySender>,
+    /// Who looks on.
+    traces: HashMap<CommandId, Onlooker<Traced>>,
     poller: Poller,
     shared: Shared,
     /// Something was left over: look without waiting.
@@ -171,6 +175,7 @@ impl Loop {
             keepalives,
             backlog: Backlog::new(id, Arc::clone(&shared.queues)),
             commands: HashMap::new(),
+            traces: HashMap::new(),
             poller,
             shared,
             again: true,
@@ -263,7 +268,36 @@ impl Loop {
                 let _ = to.send(self.snapshot());
             }
             Control::Inner(tenant, queue) => self.reopen_inner(tenant, queue),
+            Control::Trace(id, target, until, to) => self.trace(now, id, target, until, to),
             Control::Stop => self.ended = true,
+        }
+    }
+
+    fn trace(
+        &mut self,
+        now: Instant,
+        id: CommandId,
+        target: Target,
+        until: Instant,
+        to: Onlooker<Traced>,
+    ) {
+        let shard = &mut self.shard;
+        self.traces.retain(|id, to| {
+            let listens = to.is_heard();
+            if !listens {
+                shard.end_trace(*id);
+            }
+            listens
+        });
+        if shard.trace(now, id, target, until) {
+            self.traces.insert(id, to);
+        }
+    }
+
+    fn traced(&mut self, id: CommandId, traced: Traced) {
+        if !self.traces.get(&id).is_some_and(|to| to.tell(traced)) {
+            self.traces.remove(&id);
+            self.shard.end_trace(id);
         }
     }
 
@@ -462,6 +496,7 @@ impl Loop {
                 }
             }
             Output::Incident(incident) => self.shared.incidents.tell(*incident),
+            Output::Traced(id, traced) => self.traced(id, *traced),
             Output::Finished => self.ended = true,
         }
     }

@@ -21,6 +21,7 @@ pub mod keymat;
 pub mod message;
 pub mod nat;
 pub mod payload;
+pub mod peek;
 pub mod protect;
 pub mod registry;
 pub mod rules;

@@ -50,17 +50,17 @@ impl Bucket {
 
 /// A rate for all sources together.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
+pub(crate) struct Rate {
     rate: u32,
     bucket: Option<Bucket>,
 }
 
 impl Rate {
-    const fn new(rate: u32) -> Self {
+    pub(crate) const fn new(rate: u32) -> Self {
         Self { rate, bucket: None }
     }
 
-    fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
         let full = Bucket {
             tokens: f64::from(self.rate),
             since: now,

@@ -6,6 +6,7 @@ use crate::spi::shard_of;
 use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, MessageError, Path};
 use hawser_ike::header::Header;
+use hawser_ike::peek::Direction;
 use hawser_ike::registry::ExchangeType;
 use std::time::Instant;
 
@@ -26,6 +27,9 @@ impl Shard {
             Ok(header) => return self.other_version(now, path, &header),
             Err(reason) => return self.refuse_message(now, path, reason),
         };
+        if self.traces.are_armed() {
+            self.look_on(now, Direction::In, path, &header, message);
+        }
         if header.spi_r == 0 && !header.flags.response {
             return match header.exchange {
                 ExchangeType::IkeSaInit => self.init_request(now, path, &header, message),

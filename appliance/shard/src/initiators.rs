@@ -69,6 +69,10 @@ impl Initiators {
         self.by_child.get(&spi).copied()
     }
 
+    pub(crate) fn of_spi(&self, spi_i: u64) -> Option<&Initiator> {
+        self.slab.get(self.by_spi(spi_i)?).map(|b| &b.initiator)
+    }
+
     pub(crate) fn is_initiating(&self, template: &str) -> bool {
         self.slab
             .iter()

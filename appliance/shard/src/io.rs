@@ -14,6 +14,7 @@
 
 use crate::hooks::{Allowed, AuthorizeRequest, Authorized, DpdDecided, DpdEvidence};
 use crate::recorder::{Incident, Recall};
+use crate::trace::Traced;
 use crate::view::{PeerView, StatusView};
 use hawser_esp::SealedBatch;
 use hawser_esp::offload::Segmentation;
@@ -123,6 +124,8 @@ pub enum Output {
     Event(Option<Arc<PeerLabel>>, Event),
     /// A device dropped, or one that had dropped came back.
     Incident(Box<Incident>),
+    /// An IKE message, for who looks on ([`crate::Shard::trace`]).
+    Traced(CommandId, Box<Traced>),
     /// The answer to an operator's command.
     Reply(CommandId, Reply),
     /// After `Command::Shutdown`: every DELETE is answered or given up.

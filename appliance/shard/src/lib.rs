@@ -12,6 +12,7 @@
 //! * devices: `placing` finds out which one a peer is and on which shard it lives, `contest` which
 //!   of its IKE SAs stays, `peer` is the device, `memory` what is kept of it, `liveness` its DPD;
 //! * [`recorder`] is what was recorded of each device, and what a drop leaves behind;
+//! * [`trace`] tells every IKE message of one peer while somebody looks on;
 //! * plugins: [`hooks`] is what they are asked, `authorize` and `dpd_policy` carry out what they
 //!   answer;
 //! * `asks` (questions), `timers`, `commands`, `status`, `census`.
@@ -52,6 +53,7 @@ mod spi;
 mod status;
 mod suspect;
 mod timers;
+pub mod trace;
 pub mod view;
 
 pub use spi::shard_of;
@@ -65,6 +67,8 @@ use hawser_esp::Sad;
 use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, Path, PeerLabel};
 use hawser_ike::handshake::cookie::CookieJar;
+use hawser_ike::header::Header;
+use hawser_ike::peek::Direction;
 use hawser_policy::{Policy, TenantId};
 use hooks::Hooks;
 use index::Index;
@@ -84,6 +88,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 use timers::Timers;
+use trace::Traces;
 
 /// What makes a shard.
 #[derive(Clone, Debug)]
@@ -143,6 +148,7 @@ pub struct Shard {
     clock: Instant,
     /// Devices that dropped or came back, with the time of the drop: not told yet.
     freezing: Vec<(DeviceId, u64, bool)>,
+    traces: Traces,
 }
 
 /// Builds the [`hawser_ike::io::Env`] of a call, borrowing only what it needs of the shard.
@@ -202,6 +208,7 @@ impl Shard {
             born: now,
             clock: now,
             freezing: Vec::new(),
+            traces: Traces::default(),
         };
         shard.initiate_all(now);
         shard
@@ -360,6 +367,11 @@ impl Shard {
     /// Sends an IKE message, with the non-ESP marker where the path wants it.
     fn transmit(&mut self, path: Path, message: &[u8]) {
         self.counters.ike_sent += 1;
+        if self.traces.are_armed()
+            && let Ok(header) = Header::parse(message)
+        {
+            self.look_on(self.clock, Direction::Out, path, &header, message);
+        }
         let marker: &[u8] = if path.encapsulated { &[0; 4] } else { &[] };
         let payload = [marker, message].concat();
         self.out.push_back(Output::Transmit { path, payload });

@@ -43,6 +43,10 @@ impl Responders {
         self.by_spi_r.get(&spi_r).copied()
     }
 
+    pub(crate) fn of_spi(&self, spi_r: u64) -> Option<&Responder> {
+        self.slab.get(self.by_spi(spi_r)?).map(|h| &h.responder)
+    }
+
     /// Whether it has become an IKE SA, and this begins another with the same SPI.
     fn is_over(&self, key: usize, datagram: &[u8]) -> bool {
         let half_open = self.slab.get(key);

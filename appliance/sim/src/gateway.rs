@@ -252,6 +252,7 @@ impl Gateway {
             Output::Event(label, event) => self.effects.push(Effect::Event(label, event)),
             Output::Reply(_, reply) => self.replies.push(reply),
             Output::Incident(incident) => self.effects.push(Effect::Incident(incident)),
+            Output::Traced(..) => {}
             Output::Finished => self.finished += 1,
         }
     }

@@ -69,7 +69,7 @@ impl Material {
         let mut report = Report::new(self.now_ms / 1000, redactor);
         let (row, evidence) = (&self.evidence.row, &self.evidence);
         let entries = &evidence.recording.entries;
-        let dpd = self.template.as_ref().and_then(|t| t.dpd.as_ref());
+        let dpd = self.template.as_ref().and_then(|t| t.dpd);
         let device = row.device.unwrap_or(0);
         report.json("report.json", &self.head(redacted))?;
         report.json(

@@ -161,7 +161,11 @@ fn from_file(kept: Incident) -> (Recording, usize, Option<Finding>) {
 }
 
 /// The peer: of those that the shards know, or of those that ever dropped.
-async fn find(admin: &Admin, incidents: &Incidents, name: &str) -> Result<PeerRow, Refusal> {
+pub(super) async fn find(
+    admin: &Admin,
+    incidents: &Incidents,
+    name: &str,
+) -> Result<PeerRow, Refusal> {
     let mut rows = resolve::candidates(status::named(admin, name).await, name);
     let incidents = incidents.clone();
     let gone = tokio::task::spawn_blocking(move || incidents.peers()).await;

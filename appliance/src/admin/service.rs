@@ -2,7 +2,7 @@
 
 use super::events::{self, EventLog};
 use super::socket::{AdminSocket, SocketFile};
-use super::{Admin, answer, bugreport, drops, explain, peers, plugins, status};
+use super::{Admin, ONLOOKERS, answer, bugreport, drops, explain, peers, plugins, status, trace};
 use crate::run::Reloader;
 use axum::Router;
 use axum::routing::{get, post};
@@ -10,7 +10,7 @@ use hawser_engine::EngineHandle;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -38,6 +38,7 @@ impl AdminSocket {
                 engine: engine.clone(),
                 events,
                 reloader,
+                onlookers: Arc::new(Semaphore::new(ONLOOKERS)),
             }),
         );
         let server = server.with_graceful_shutdown(async { drop(stopped.await) });
@@ -71,6 +72,7 @@ fn router(admin: Admin) -> Router {
         .route("/v1/peer/rekey", post(peers::rekey))
         .route("/v1/peer/ping", post(peers::ping))
         .route("/v1/peer/explain", get(explain::explain))
+        .route("/v1/peer/trace", get(trace::trace))
         .route("/v1/peer/bugreport", get(bugreport::bugreport))
         .route("/v1/drops", get(drops::drops))
         .route("/v1/events", get(events::stream))

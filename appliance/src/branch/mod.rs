@@ -193,6 +193,7 @@ impl Branch {
                 }
                 // A branch has one shard, no routes and no operator.
                 Output::Incident(_)
+                | Output::Traced(..)
                 | Output::Ask(_, Question::Authorize(_) | Question::DpdPolicy(_))
                 | Output::Route(_)
                 | Output::Send(..)

@@ -20,6 +20,7 @@ mod status;
 mod swarm;
 mod table;
 mod top;
+mod trace;
 
 pub(crate) use exit::Health;
 
@@ -51,6 +52,8 @@ enum Verb {
     Explain(explain::Explain),
     /// What dropped, counted.
     Drops(drops::Drops),
+    /// Every IKE message of one peer, its events, and its ESP counters, while it runs.
+    Trace(trace::Trace),
     /// Everything that is known of one peer, redacted, in an archive to pass on.
     Bugreport(bugreport::Bugreport),
     /// End the SAs of a peer with DELETE; it may come back at once.
@@ -106,6 +109,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Show(verb) => verb.perform(),
         Verb::Explain(verb) => verb.perform(),
         Verb::Drops(verb) => verb.perform(),
+        Verb::Trace(verb) => verb.perform(),
         Verb::Bugreport(verb) => verb.perform(),
         Verb::Reset(verb) => verb.perform(),
         Verb::Rekey(verb) => verb.perform(),

@@ -1,10 +1,10 @@
 //! What a DPD plugin would have been asked, read from what was recorded.
 
+use hawser_engine::dpd_settings;
 use hawser_flight::{Entry, Event, Path};
-use hawser_plugin::dpd::{Evidence, Mode, TemplateSettings, Trigger};
-use hawser_policy::{DpdMode, DpdSettings};
+use hawser_plugin::dpd::{Evidence, Mode, Trigger};
+use hawser_policy::DpdSettings;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// The pieces of evidence, one for each moment at which DPD had to decide, in order.
 ///
@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) fn pieces(
     device: u64,
     identity: &str,
-    settings: Option<&DpdSettings>,
+    settings: Option<DpdSettings>,
     entries: &[Entry],
 ) -> Vec<Evidence> {
     let mut device = Device {
@@ -37,35 +37,13 @@ pub(crate) fn pieces(
             losses: 0,
             ike_sas: 0,
             child_sas: 0,
-            template_settings: template(settings),
+            template_settings: dpd_settings(settings),
             memo: Vec::new(),
         },
         asked: Vec::new(),
     };
     entries.iter().for_each(|entry| device.happens(entry));
     device.asked
-}
-
-fn template(settings: Option<&DpdSettings>) -> TemplateSettings {
-    let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-    match settings {
-        Some(dpd) => TemplateSettings {
-            mode: match dpd.mode {
-                DpdMode::OnDemand => Mode::OnDemand,
-                DpdMode::Periodic => Mode::Periodic,
-            },
-            interval_ms: ms(dpd.interval),
-            retry_ms: ms(dpd.retry),
-            retries: dpd.retries,
-        },
-        // The defaults of a template that does not probe.
-        None => TemplateSettings {
-            mode: Mode::Off,
-            interval_ms: 10_000,
-            retry_ms: 5_000,
-            retries: 2,
-        },
-    }
 }
 
 /// The device as it stood.
@@ -179,6 +157,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use hawser_flight::{Lineage, Role};
+    use hawser_policy::DpdMode;
+    use std::time::Duration;
 
     #[test]
     fn a_probe_that_is_never_answered_is_asked_about_at_every_step() {
@@ -212,7 +192,7 @@ mod tests {
             retry: Duration::from_secs(5),
             retries: 2,
         };
-        let pieces = pieces(7, "test", Some(&settings), &entries);
+        let pieces = pieces(7, "test", Some(settings), &entries);
         let told: Vec<_> = pieces
             .iter()
             .map(|p| (p.now_ms, p.trigger, p.transmissions))

@@ -86,6 +86,15 @@ impl Hawser {
         run_to(&mut command, &[HEALTHY, DEGRADED])
     }
 
+    /// Begins a verb that takes its time; what it prints goes into `log`.
+    pub fn begin(&self, words: &[&str], log: &Path) -> Result<Child> {
+        let file = fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;
+        let mut command = Command::new(BINARY);
+        command.args(words).arg("--socket").arg(&self.socket);
+        command.stdout(file.try_clone()?).stderr(file);
+        command.spawn().with_context(|| words.join(" "))
+    }
+
     /// Writes every event from now on to `log`, a line each, until the gateway ends.
     pub fn follow_events(&self, log: &Path) -> Result<Child> {
         let file = fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;

@@ -70,7 +70,7 @@ fn of(clock: Clock, evidence: &DpdEvidence) -> Evidence {
         losses: evidence.losses,
         ike_sas: evidence.ike_sas,
         child_sas: evidence.child_sas,
-        template_settings: settings(evidence.settings),
+        template_settings: dpd_settings(evidence.settings),
         memo: evidence.memo.clone(),
     }
 }
@@ -86,8 +86,8 @@ fn trigger(trigger: hooks::Trigger) -> Trigger {
     }
 }
 
-/// Without DPD the numbers are Comware's defaults: a plugin may use them all the same.
-fn settings(dpd: Option<DpdSettings>) -> TemplateSettings {
+/// What a DPD plugin is told of a template. Without DPD the numbers are Comware's defaults: a plugin may use them all the same.
+pub fn dpd_settings(dpd: Option<DpdSettings>) -> TemplateSettings {
     let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
     match dpd {
         None => TemplateSettings {

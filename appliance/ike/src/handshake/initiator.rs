@@ -205,6 +205,14 @@ impl Initiator {
         matches!(self.state, State::AwaitAuth(_))
     }
 
+    /// Its keys, where it has them.
+    pub(crate) fn keys(&self) -> Option<&SaKeys> {
+        match &self.state {
+            State::AwaitAuth(auth) => Some(&auth.keys),
+            _ => None,
+        }
+    }
+
     /// The template it follows.
     pub fn template(&self) -> &Arc<PeerTemplate> {
         &self.template

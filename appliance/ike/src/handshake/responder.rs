@@ -76,7 +76,7 @@ enum State {
     /// IKE_SA_INIT is answered.
     AwaitAuth(Box<SaKeys>, Reassembly),
     /// IKE_AUTH is answered with an error.
-    Refused(Vec<Vec<u8>>),
+    Refused(Box<SaKeys>, Vec<Vec<u8>>),
     /// It has become an IKE SA, or its key exchange failed.
     Done,
 }
@@ -188,9 +188,17 @@ impl Responder {
         same.then(|| self.init_response.clone())
     }
 
+    /// Its keys, where it has them.
+    pub(crate) fn keys(&self) -> Option<&SaKeys> {
+        match &self.state {
+            State::AwaitAuth(keys, _) | State::Refused(keys, _) => Some(keys),
+            State::AwaitKe | State::Done => None,
+        }
+    }
+
     /// Whether its IKE_AUTH was answered with an error, and only the answer is kept.
     pub fn is_refused(&self) -> bool {
-        matches!(self.state, State::Refused(_))
+        matches!(self.state, State::Refused(..))
     }
 
     /// The IKE SA that it became was refused with this answer to IKE_AUTH, which is kept for a peer
@@ -214,7 +222,7 @@ impl Responder {
     ) -> AuthOutcome {
         let (keys, reassembly) = match &mut self.state {
             State::AwaitAuth(keys, reassembly) => (keys, reassembly),
-            State::Refused(answer) => {
+            State::Refused(_, answer) => {
                 return AuthOutcome::Ignored(MessageError::Retransmission, answer.clone());
             }
             State::AwaitKe | State::Done => {
@@ -402,7 +410,7 @@ impl Responder {
         claimed: Option<String>,
         reason: HandshakeFailure,
     ) -> AuthOutcome {
-        let State::AwaitAuth(keys, _) = &self.state else {
+        let State::AwaitAuth(keys, _) = std::mem::replace(&mut self.state, State::Done) else {
             return AuthOutcome::Ignored(MessageError::BadExchange, Vec::new());
         };
         let head = header(
@@ -417,7 +425,7 @@ impl Responder {
         let mut iv = iv_source(&mut counter, env.rng);
         let payloads = [Payload::Notify(notify)];
         let answer = protect::seal(&head, &payloads, &keys.outbound, &mut iv, None);
-        self.state = State::Refused(answer.clone());
+        self.state = State::Refused(keys, answer.clone());
         AuthOutcome::Refused(answer, claimed, reason)
     }
 }

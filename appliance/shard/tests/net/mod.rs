@@ -36,6 +36,7 @@ pub struct Node {
     pub routes: HashMap<(TenantId, ipnet::IpNet), Vec<u64>>,
     pub replies: Vec<Reply>,
     pub incidents: Vec<hawser_shard::recorder::Incident>,
+    pub traced: Vec<hawser_shard::trace::Traced>,
     /// How often a shard has said that it is finished.
     pub finished: usize,
     pub address: IpAddr,
@@ -150,6 +151,7 @@ impl World {
             routes: HashMap::new(),
             replies: Vec::new(),
             incidents: Vec::new(),
+            traced: Vec::new(),
             finished: 0,
             address,
             nat,
@@ -347,6 +349,7 @@ impl World {
             Output::Event(_, event) => self.nodes[node].events.push(event),
             Output::Reply(_, reply) => self.nodes[node].replies.push(reply),
             Output::Incident(incident) => self.nodes[node].incidents.push(*incident),
+            Output::Traced(_, traced) => self.nodes[node].traced.push(*traced),
             Output::Finished => self.nodes[node].finished += 1,
         }
     }

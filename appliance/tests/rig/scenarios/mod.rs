@@ -13,6 +13,7 @@ mod metrics;
 mod mtu;
 mod native;
 mod negotiation;
+mod onlooker;
 mod openiked;
 mod overlap;
 mod recording;
@@ -76,6 +77,7 @@ pub fn all() -> Vec<Scenario> {
         mtu::scenarios(),
         native::scenarios(),
         negotiation::scenarios(),
+        onlooker::scenarios(),
         openiked::scenarios(),
         overlap::scenarios(),
         recording::scenarios(),
