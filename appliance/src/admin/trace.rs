@@ -100,6 +100,13 @@ impl Trace {
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut left_out = 0;
+        let of = self.of();
+        if !self
+            .tell(line(SystemTime::now(), &TraceLine::Begun { of }))
+            .await
+        {
+            return;
+        }
         loop {
             let line = tokio::select! {
                 () = sleep_until(until) => return,
@@ -138,6 +145,14 @@ impl Trace {
             if !self.tell(line).await {
                 return;
             }
+        }
+    }
+
+    /// Who is looked at, in words.
+    fn of(&self) -> String {
+        match self.target.device {
+            Some(_) => peers::label(&self.row),
+            None => format!("whoever comes from {}", self.target.address),
         }
     }
 

@@ -11,6 +11,11 @@ use std::fmt;
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum TraceLine {
+    /// The first line.
+    Begun {
+        /// Who is looked at.
+        of: String,
+    },
     /// An IKE message.
     Message(Box<Traced>),
     /// An event.
@@ -43,6 +48,7 @@ pub(crate) struct TraceRow {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum What {
+    Begun { of: String },
     Message(Box<MessageRow>),
     Event { text: String },
     Esp { children: Vec<ChildSaRow> },
@@ -71,6 +77,7 @@ impl fmt::Display for TraceRow {
         let time = self.time.split_once('T').map_or("", |(_, time)| time);
         let time = time.trim_end_matches('Z');
         match &self.what {
+            What::Begun { of } => writeln!(f, "{time} looking on at {of}"),
             What::Message(message) => write!(f, "{time} {message}"),
             What::Event { text } => writeln!(f, "{time} * {text}"),
             What::LeftOut { count } => {

@@ -71,9 +71,8 @@ fn trace(rig: &Rig) -> Result<()> {
     let log = rig.path().join("trace.log");
     let mut onlooker = hawser.begin(&["trace", &outer, "--for", "12s", "-o", file], &log)?;
     eventually("the trace begins", Duration::from_secs(5), || {
-        Ok(output.exists())
+        Ok(fs::read_to_string(&output).is_ok_and(|text| text.contains("whoever comes from")))
     })?;
-    std::thread::sleep(Duration::from_millis(300));
     // First with a wrong key: what is said of that is decoded too.
     let wrong = Site {
         psk: "quite-another-one-0815".to_owned(),
