@@ -75,8 +75,8 @@ enum State {
     AwaitKe,
     /// IKE_SA_INIT is answered.
     AwaitAuth(Box<SaKeys>, Reassembly),
-    /// IKE_AUTH is answered with an error.
-    Refused(Box<SaKeys>, Vec<Vec<u8>>),
+    /// IKE_AUTH is answered with an error; the keys, unless an IKE SA had taken them.
+    Refused(Option<Box<SaKeys>>, Vec<Vec<u8>>),
     /// It has become an IKE SA, or its key exchange failed.
     Done,
 }
@@ -191,8 +191,8 @@ impl Responder {
     /// Its keys, where it has them.
     pub(crate) fn keys(&self) -> Option<&SaKeys> {
         match &self.state {
-            State::AwaitAuth(keys, _) | State::Refused(keys, _) => Some(keys),
-            State::AwaitKe | State::Done => None,
+            State::AwaitAuth(keys, _) | State::Refused(Some(keys), _) => Some(keys),
+            State::AwaitKe | State::Refused(None, _) | State::Done => None,
         }
     }
 
@@ -204,7 +204,7 @@ impl Responder {
     /// The IKE SA that it became was refused with this answer to IKE_AUTH, which is kept for a peer
     /// that did not get it.
     pub fn refused(&mut self, answer: Vec<Vec<u8>>) {
-        self.state = State::Refused(answer);
+        self.state = State::Refused(None, answer);
     }
 
     /// Whether `datagram` is the request that began this half-open SA.
@@ -425,7 +425,7 @@ impl Responder {
         let mut iv = iv_source(&mut counter, env.rng);
         let payloads = [Payload::Notify(notify)];
         let answer = protect::seal(&head, &payloads, &keys.outbound, &mut iv, None);
-        self.state = State::Refused(keys, answer.clone());
+        self.state = State::Refused(Some(keys), answer.clone());
         AuthOutcome::Refused(answer, claimed, reason)
     }
 }
