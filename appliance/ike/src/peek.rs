@@ -212,8 +212,8 @@ mod tests {
     use crate::payload::{AuthPayload, KePayload, SaPayload, Transform};
     use crate::registry::AuthMethod;
 
-    fn text(payload: Payload) -> String {
-        let told = told(&payload);
+    fn text(payload: &Payload) -> String {
+        let told = told(payload);
         format!("{} {}", told.kind, told.text)
     }
 
@@ -223,15 +223,15 @@ mod tests {
             group: 31,
             data: vec![0xab; 32],
         };
-        assert_eq!(text(Payload::Ke(ke)), "KE x25519, 32 octets");
-        assert_eq!(text(Payload::Nonce(vec![0xab; 16])), "NONCE 16 octets");
+        assert_eq!(text(&Payload::Ke(ke)), "KE x25519, 32 octets");
+        assert_eq!(text(&Payload::Nonce(vec![0xab; 16])), "NONCE 16 octets");
         let auth = AuthPayload {
             method: AuthMethod::SharedKey,
             data: vec![0xab; 20],
         };
-        assert_eq!(text(Payload::Auth(auth)), "AUTH SHARED_KEY, 20 octets");
+        assert_eq!(text(&Payload::Auth(auth)), "AUTH SHARED_KEY, 20 octets");
         let cookie = Notify::status(NotifyType::Cookie, vec![0xab; 24]);
-        assert_eq!(text(Payload::Notify(cookie)), "N COOKIE, 24 octets");
+        assert_eq!(text(&Payload::Notify(cookie)), "N COOKIE, 24 octets");
     }
 
     #[test]
@@ -253,22 +253,22 @@ mod tests {
             proposals: vec![proposal],
         };
         assert_eq!(
-            text(Payload::Sa(sa)),
+            text(&Payload::Sa(sa)),
             "SA 1 ESP cd2a4c11: aes128 sha1 noesn KE=999"
         );
         let rekey = Notify::about_esp(NotifyType::RekeySa, 0xcd2a_4c11);
-        assert_eq!(text(Payload::Notify(rekey)), "N REKEY_SA ESP cd2a4c11");
+        assert_eq!(text(&Payload::Notify(rekey)), "N REKEY_SA ESP cd2a4c11");
         let wanted = Notify::status(NotifyType::InvalidKePayload, vec![0, 14]);
         assert_eq!(
-            text(Payload::Notify(wanted)),
+            text(&Payload::Notify(wanted)),
             "N INVALID_KE_PAYLOAD modp2048"
         );
         assert_eq!(
-            text(Payload::VendorId(b"strongSwan".to_vec())),
+            text(&Payload::VendorId(b"strongSwan".to_vec())),
             "V \"strongSwan\""
         );
         assert_eq!(
-            text(Payload::Delete(Delete::Esp(vec![7]))),
+            text(&Payload::Delete(Delete::Esp(vec![7]))),
             "D ESP 00000007"
         );
     }
