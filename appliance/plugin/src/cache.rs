@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand;
@@ -12,16 +13,20 @@ use crate::fault::LoadError;
 
 const KEY: &str = "key";
 const TAG: usize = 32;
+/// Octets of code that are kept: some ten interpreters of Python, or hundreds of plugins in Rust.
+const ROOM: u64 = 512 << 20;
 
 /// A folder of `.cwasm` files and the key that authenticates them.
 ///
 /// The folder has mode 0700 and belongs to this user; the key is made on first use, has mode 0600
 /// and never leaves the folder. A file is an HMAC-SHA256 and the code; the HMAC covers the file's
 /// name too (hash of the component, fingerprint of the engine), so files cannot change places.
+/// What was not used for longest is removed where there is more than [`Cache::room`] says.
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
     key: hmac::Key,
+    room: u64,
 }
 
 impl Cache {
@@ -37,7 +42,18 @@ impl Cache {
         private(&dir).map_err(at)?;
         let secret = key(&dir).map_err(at)?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
-        Ok(Self { dir, key })
+        Ok(Self {
+            dir,
+            key,
+            room: ROOM,
+        })
+    }
+
+    /// Keeps at most this many octets in place of 512 MiB, but always what was compiled last.
+    #[must_use]
+    pub fn room(mut self, octets: u64) -> Self {
+        self.room = octets;
+        self
     }
 
     /// The code, if it is there and authentic; what is not authentic is removed.
@@ -51,6 +67,8 @@ impl Cache {
             .read_exact(&mut tag)
             .and_then(|()| file.read_to_end(&mut code));
         if read.is_ok() && self.verify(&name, &code, &tag) {
+            // Its age counts from its last use; where that cannot be written it goes a little early.
+            let _ = file.set_modified(SystemTime::now());
             return Some(code);
         }
         // Where it cannot be removed, `put` replaces it.
@@ -58,13 +76,39 @@ impl Cache {
         None
     }
 
-    /// Keeps the code: written aside and renamed, so that a reader sees all or nothing.
+    /// Keeps the code: written aside and renamed, so that a reader sees all or nothing. Then makes
+    /// room, also of what writers that were killed left behind.
     pub(crate) fn put(&self, sha256: &str, fingerprint: &str, code: &[u8]) -> io::Result<()> {
         let name = name(sha256, fingerprint);
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
         file.write_all(self.tag(&name, code).as_ref())?;
         file.write_all(code)?;
-        file.persist(self.dir.join(name)).map_err(|e| e.error)?;
+        let path = self.dir.join(name);
+        file.persist(&path).map_err(|e| e.error)?;
+        self.prune(&path)
+    }
+
+    /// Removes what was used longest ago until the rest, `newest` among it, fits.
+    fn prune(&self, newest: &Path) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            // Another process may prune too.
+            let Ok(meta) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            if !path.ends_with(KEY) {
+                files.push((path != newest, meta.modified()?, meta.len(), path));
+            }
+        }
+        files.sort_by_key(|(older, used, ..)| (*older, std::cmp::Reverse(*used)));
+        let mut kept = 0;
+        for (older, _, octets, path) in files {
+            kept += octets;
+            if older && kept > self.room {
+                fs::remove_file(path)?;
+            }
+        }
         Ok(())
     }
 

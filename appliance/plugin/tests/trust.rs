@@ -6,8 +6,8 @@ mod fixtures;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use fixtures::Fixture;
@@ -66,14 +66,19 @@ fn with_a_key_only_its_signatures_pass() {
     assert!(matches!(check(&source), Err(LoadError::Signature(_))));
 }
 
-fn only_file(dir: &Path) -> std::path::PathBuf {
+fn files(dir: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().path());
-    let mut code = files.filter(|path| path.extension().is_some_and(|e| e == "cwasm"));
-    let found = code.next().unwrap();
-    assert!(code.next().is_none());
-    found
+    files
+        .filter(|path| path.extension().is_some_and(|e| e == "cwasm"))
+        .collect()
+}
+
+fn only_file(dir: &Path) -> PathBuf {
+    let mut files = files(dir);
+    assert_eq!(files.len(), 1);
+    files.remove(0)
 }
 
 #[test]
@@ -129,6 +134,42 @@ fn the_cache_believes_only_what_this_gateway_made() {
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     assert!(matches!(Cache::open(&path), Err(LoadError::Io(..))));
+}
+
+/// As `plugin dev` fills it: a component each time that somebody saves.
+#[test]
+fn the_cache_keeps_what_was_used_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache");
+    let load_with = |room: u64, millis: u64| {
+        let options = Options {
+            cache: Some(Cache::open(&path).unwrap().room(room)),
+            ..Options::default()
+        };
+        load(options, &Fixture::dpd("good", millis).source()).unwrap();
+    };
+    load_with(u64::MAX, 1_000);
+    let first = only_file(&path);
+    let size = fs::metadata(&first).unwrap().len();
+    // One that a writer which was killed left behind, older than all.
+    let left = path.join(".tmpleft");
+    fs::write(&left, vec![0; 64]).unwrap();
+    for (file, hours) in [(&left, 3), (&first, 2)] {
+        let file = fs::File::options().write(true).open(file).unwrap();
+        let then = SystemTime::now() - Duration::from_secs(hours * 3600);
+        file.set_modified(then).unwrap();
+    }
+    load_with(u64::MAX, 1_001);
+    let second = files(&path).into_iter().find(|f| *f != first).unwrap();
+    // The first is used again: now the second is the older one, and there is room for two.
+    load_with(u64::MAX, 1_000);
+    load_with(2 * size + size / 2, 1_002);
+    assert!(first.exists() && !second.exists() && !left.exists());
+    assert_eq!(files(&path).len(), 2);
+    // What was compiled last stays though it does not fit, and so does the key.
+    load_with(0, 1_003);
+    assert_eq!(files(&path).len(), 1);
+    assert!(!first.exists() && path.join("key").exists());
 }
 
 /// A compiler that is a line of shell.
