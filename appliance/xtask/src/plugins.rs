@@ -56,6 +56,23 @@ pub(crate) fn templates(root: &Path) -> Result<()> {
         "hawser, for its templates",
         cargo().args(["build", "--quiet", "-p", "hawser"]),
     )?;
+    let mut harness = cargo();
+    harness.args([
+        "test",
+        "--locked",
+        "--quiet",
+        "-p",
+        "hawser-sdk",
+        "--test",
+        "component",
+    ]);
+    harness
+        .arg("--manifest-path")
+        .arg(root.join("sdk/Cargo.toml"));
+    harness.args(["--", "--ignored"]);
+    harness.env("CARGO_TARGET_DIR", folder(root));
+    harness.env("HAWSER", target(root).join("debug/hawser"));
+    step("the SDK's harness for components", &mut harness)?;
     let tools = folder(root).join("tools-of-templates");
     fs::create_dir_all(&tools)?;
     for language in ["c", "python", "js", "rust"] {
@@ -91,7 +108,11 @@ fn template(root: &Path, language: &str, hook: &str, tools: &Path) -> Result<()>
         std::os::unix::fs::symlink(tools.join("node_modules"), project.join("node_modules"))?;
     }
     let lines: &[&[&str]] = match language {
-        "rust" => &[&["cargo", "test", "--quiet"], &["./build"]],
+        "rust" => &[
+            &["cargo", "test", "--quiet"],
+            &["./build"],
+            &["cargo", "test", "--quiet", "--", "--ignored"],
+        ],
         "c" => &[&["make", "-s", "test"], &["make", "-s"]],
         "python" => &[&["python3", "-m", "unittest", "-q"], &["./build"]],
         _ => &[
@@ -105,6 +126,7 @@ fn template(root: &Path, language: &str, hook: &str, tools: &Path) -> Result<()>
         command.args(&words[1..]).current_dir(&project);
         command.env("PATH", format!("{}:{path}", tools.display()));
         command.env("CARGO_TARGET_DIR", folder(root).join("rust-templates"));
+        command.env("HAWSER", &hawser);
         step(&format!("{name}: {}", words.join(" ")), &mut command)?;
     }
     let mut check = Command::new(&hawser);

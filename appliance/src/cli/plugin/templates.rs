@@ -68,10 +68,13 @@ const FILES: &[File] = files! {
     "rust" "common" "build";
     "rust" "dpd-policy" "settings.schema.json";
     "rust" "dpd-policy" "src/lib.rs";
+    "rust" "dpd-policy" "tests/component.rs";
     "rust" "log-format" "settings.schema.json";
     "rust" "log-format" "src/lib.rs";
+    "rust" "log-format" "tests/component.rs";
     "rust" "peer-authorization" "settings.schema.json";
     "rust" "peer-authorization" "src/lib.rs";
+    "rust" "peer-authorization" "tests/component.rs";
 };
 
 /// Paths and texts of the files of a project.

@@ -2,8 +2,10 @@
 //!
 //! Evidence with sensible defaults comes from [`dpd::evidence`], [`authorization::request`] and
 //! [`log::event`]; [`dpd::Drive`] plays a device against a policy in virtual time.
+//! [`component`] asks the built component instead, under the limits of a real gateway.
 
 pub mod authorization;
+pub mod component;
 pub mod dpd;
 pub mod host;
 pub mod log;
