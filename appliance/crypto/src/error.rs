@@ -82,4 +82,7 @@ pub enum KeError {
     /// No private key could be made: the random numbers are not random, or the library ran out of memory.
     #[error("no private key could be generated")]
     Generate,
+    /// The library ran out of memory.
+    #[error("there is no memory left for it")]
+    Memory,
 }

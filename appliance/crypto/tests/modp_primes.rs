@@ -4,8 +4,10 @@
 mod common;
 
 use common::Scripted;
-use crypto_bigint::{NonZero, U4224, Uint};
+use crypto_bigint::modular::{FixedMontyForm, FixedMontyParams};
+use crypto_bigint::{NonZero, Odd, U512, U4224, Uint};
 use hawser_crypto::{KeError, KeyExchange};
+use proptest::prelude::*;
 
 /// Wide enough for 4096 bits and the guard bits of the division.
 type Wide = U4224;
@@ -48,6 +50,42 @@ fn the_range_ends_where_the_formula_says() {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// aws-lc against another implementation, also with exponents that begin with zeros.
+    #[test]
+    fn a_power_is_that_of_another_library(
+        base in prop::collection::vec(any::<u8>(), 512),
+        exponent in prop::collection::vec(any::<u8>(), 64),
+        zeros in 0usize..40,
+    ) {
+        for (method, bits, constant) in GROUPS {
+            let p = prime(bits, constant);
+            let mut exponent = exponent[..exponent_len(method)].to_vec();
+            exponent[..zeros.min(exponent_len(method) - 1)].fill(0);
+            // Below p, whatever the octets are.
+            let mut base = base[..method.public_len()].to_vec();
+            base[0] &= 0x7f;
+            let (private, public) = method.generate(&mut Scripted::new(&exponent)).unwrap();
+            let agreed = private.agree(&base).unwrap();
+            prop_assert_eq!(&*agreed, &power(&p, &wide(&base), &exponent, base.len()));
+            prop_assert_eq!(public, power(&p, &Wide::from_u8(2), &exponent, base.len()));
+        }
+    }
+}
+
+fn wide(octets: &[u8]) -> Wide {
+    Wide::from_be_slice(&[&vec![0; Wide::BYTES - octets.len()], octets].concat())
+}
+
+fn power(p: &Wide, base: &Wide, exponent: &[u8], len: usize) -> Vec<u8> {
+    let exponent = U512::from_be_slice(&[&vec![0; 64 - exponent.len()], exponent].concat());
+    let params = FixedMontyParams::new(Odd::new(*p).unwrap());
+    let power = FixedMontyForm::new(base, &params).pow(&exponent).retrieve();
+    power.to_be_bytes().as_ref()[Wide::BYTES - len..].to_vec()
 }
 
 /// Octets of the exponent drawn, which the padding of the script has to match.

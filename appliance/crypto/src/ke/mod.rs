@@ -1,6 +1,8 @@
 //! Key exchange methods (transform type 4).
 
+mod bignum;
 mod curve;
+mod fixed_base;
 mod modp;
 
 use std::fmt;
@@ -96,11 +98,11 @@ impl KeyExchange {
     /// Everything random comes from `rng`, so a seeded one makes the same keys again.
     ///
     /// # Errors
-    /// [`KeError::Generate`].
+    /// [`KeError::Generate`], [`KeError::Memory`].
     pub fn generate(self, rng: &mut dyn CryptoRng) -> Result<(KePrivate, Vec<u8>), KeError> {
         let (secret, public) = match self.family() {
             Family::Modp(group) => {
-                let (private, public) = modp::Private::generate(group, rng);
+                let (private, public) = modp::Private::generate(group, rng)?;
                 (Secret::Modp(private), public)
             }
             Family::Curve(curve) => {
