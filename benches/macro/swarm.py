@@ -93,6 +93,8 @@ def strongswan(args, ike, directory):
             " id = hq\n }\n remote {\n auth = psk\n id = %any\n }\n children {\n net {\n esp_proposals = aes128-sha1\n"
             f" local_ts = 192.168.100.0/24\n remote_ts = 10.0.0.0/8\n }}\n }}\n }}\n}}\nsecrets {{\n ike-bench {{\n secret = \"{SECRET}\"\n }}\n}}\n"
         )
+    # Its routes need an address of the network behind it; Hawser has one on its own interface.
+    sh(f"ip -n {NS} address add 192.168.100.1/24 dev lo")
     env = {"STRONGSWAN_CONF": f"{directory}/strongswan.conf"}
     process = spawn(["charon-systemd"], f"{directory}/gateway.log", env)
     time.sleep(2)
