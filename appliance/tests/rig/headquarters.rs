@@ -1,7 +1,8 @@
 //! The headquarters' end: Hawser, or with `RIG_HEADQUARTERS=strongswan` strongSwan in its place, which tells whether a
 //! scenario that fails is the rig's fault.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Signal, kill_process};
 
 use crate::hawser::Hawser;
 use crate::rig::Rig;
@@ -48,6 +49,24 @@ impl Headquarters {
                 ..Site::default()
             },
         )
+    }
+
+    /// Sends `signal` to its process.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        match self {
+            Self::Hawser(hawser) => {
+                kill_process(hawser.pid()?, signal).context("a signal to hawser")
+            }
+            Self::StrongSwan(strongswan) => strongswan.signal(signal),
+        }
+    }
+
+    /// Asks it to end, and waits for that.
+    pub fn stop(&mut self) -> Result<()> {
+        match self {
+            Self::Hawser(hawser) => hawser.stop().map(drop),
+            Self::StrongSwan(strongswan) => strongswan.stop(),
+        }
     }
 
     /// Rekeys the IKE SA with the only branch and its Child SAs.

@@ -10,7 +10,6 @@
 
 mod capture;
 mod command;
-mod delay;
 mod forge;
 mod hawser;
 mod headquarters;
@@ -20,6 +19,7 @@ mod nat;
 mod netns;
 mod openiked;
 mod ping;
+mod relay;
 mod requirements;
 mod rig;
 mod scenarios;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
@@ -23,7 +24,7 @@ pub struct Rig {
     /// The headquarters.
     pub hq: Namespace,
     /// The router between everybody.
-    pub inet: Namespace,
+    pub inet: Arc<Namespace>,
     dir: tempfile::TempDir,
 }
 
@@ -38,6 +39,8 @@ pub struct Branch {
     pub number: u8,
     /// Its outer IPv4 address as it sees it.
     pub outer: String,
+    /// Its way out, over IPv4.
+    gateway: String,
     /// Its host on its LAN.
     pub lan: String,
     /// Its host on its IPv6 LAN.
@@ -51,7 +54,7 @@ impl Rig {
             .prefix("hawser-rig-")
             .tempdir()
             .context("a directory for the rig")?;
-        let (hq, inet) = (Namespace::new("hq")?, Namespace::new("inet")?);
+        let (hq, inet) = (Namespace::new("hq")?, Arc::new(Namespace::new("inet")?));
         veth(&hq, "wan", &inet, "hq")?;
         inet.address("hq", "192.0.2.254/24")?;
         inet.address("hq", "2001:db8::fe/64")?;
@@ -71,6 +74,26 @@ impl Rig {
         Ok(branch)
     }
 
+    /// Adds branch `number` behind the NAT of another one: outside both have its address.
+    pub fn neighbour(&self, of: &Branch, number: u8) -> Result<Branch> {
+        let ns = Namespace::new(&format!("branch{number}"))?;
+        let lan = format!("lan{number}");
+        veth(&of.nat.ns, &lan, &ns, "wan")?;
+        let (outer, gateway) = (
+            format!("192.168.{number}.100"),
+            format!("192.168.{number}.1"),
+        );
+        of.nat.ns.address(&lan, &format!("{gateway}/24"))?;
+        ns.address("wan", &format!("{outer}/24"))?;
+        let nat = Nat {
+            ns: Arc::clone(&of.nat.ns),
+            number: of.nat.number,
+            host: outer.clone(),
+        };
+        nat.masquerade()?;
+        Branch::new(ns, nat, number, &outer, gateway)
+    }
+
     /// Adds branch `number` with a public outer address and a plain router in place of the NAT.
     pub fn public_branch(&self, number: u8) -> Result<Branch> {
         let net = number * 4;
@@ -88,13 +111,10 @@ impl Rig {
 
     /// A second outer address of the NAT of `branch`, for [`Nat::move_to`].
     pub fn second_outer(&self, branch: &Branch) -> Result<String> {
-        let number = branch.number;
-        let address = format!("203.0.113.{number}");
+        let address = branch.second_outer();
         branch.nat.ns.address("wan", &format!("{address}/32"))?;
-        self.inet.ip(&format!(
-            "route add {address} via 198.51.100.{}",
-            number * 4 + 2
-        ))?;
+        let via = branch.nat.first_outer();
+        self.inet.ip(&format!("route add {address} via {via}"))?;
         Ok(address)
     }
 
@@ -118,7 +138,9 @@ impl Rig {
     fn attach(&self, number: u8, outer: &str, gateway: &str) -> Result<Branch> {
         let ns = Namespace::new(&format!("branch{number}"))?;
         let nat = Nat {
-            ns: Namespace::new(&format!("nat{number}"))?,
+            ns: Arc::new(Namespace::new(&format!("nat{number}"))?),
+            number,
+            host: outer.to_owned(),
         };
         let port = format!("nat{number}");
         veth(&nat.ns, "wan", &self.inet, &port)?;
@@ -143,31 +165,47 @@ impl Rig {
             .ip(&format!("route add default via 198.51.100.{up}"))?;
         nat.ns
             .ip(&format!("-6 route add default via 2001:db8:a:{number}::1"))?;
-        ns.ip(&format!("route add default via {gateway}"))?;
         ns.ip(&format!("-6 route add default via 2001:db8:b:{number}::1"))?;
-        let (lan, lan_v6) = (format!("172.16.{number}.1"), format!("fd00:{number}::1"));
-        ns.address("lo", &format!("{lan}/24"))?;
-        ns.address("lo", &format!("{lan_v6}/64"))?;
-        Ok(Branch {
-            ns,
-            nat,
-            number,
-            outer: outer.to_owned(),
-            lan,
-            lan_v6,
-        })
+        Branch::new(ns, nat, number, outer, gateway.to_owned())
     }
 }
 
 impl Branch {
-    /// The first outer address of the branch's NAT.
-    pub fn first_outer(&self) -> String {
-        format!("198.51.100.{}", self.number * 4 + 2)
+    /// A branch at `ns`, whose address outside of its tunnel is `outer`.
+    fn new(ns: Namespace, nat: Nat, number: u8, outer: &str, gateway: String) -> Result<Self> {
+        let (lan, lan_v6) = (format!("172.16.{number}.1"), format!("fd00:{number}::1"));
+        ns.address("lo", &format!("{lan}/24"))?;
+        ns.address("lo", &format!("{lan_v6}/64"))?;
+        let branch = Self {
+            ns,
+            nat,
+            number,
+            outer: outer.to_owned(),
+            gateway,
+            lan,
+            lan_v6,
+        };
+        branch.route_out()?;
+        Ok(branch)
     }
 
-    /// The router's address towards the branch's NAT.
-    pub fn router(&self) -> String {
-        format!("198.51.100.{}", self.number * 4 + 1)
+    /// What [`Rig::second_outer`] gives it.
+    pub fn second_outer(&self) -> String {
+        format!("203.0.113.{}", self.number)
+    }
+
+    /// Its line is unplugged, or plugged in again.
+    pub fn plug(&self, plugged: bool) -> Result<()> {
+        if plugged {
+            self.ns.ip("link set wan up")?;
+            return self.route_out();
+        }
+        self.ns.ip("link set wan down").map(drop)
+    }
+
+    fn route_out(&self) -> Result<()> {
+        let route = format!("route replace default via {}", self.gateway);
+        self.ns.ip(&route).map(drop)
     }
 
     /// The subnet behind the branch.

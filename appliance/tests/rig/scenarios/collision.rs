@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, ensure};
 
 use super::{Scenario, connect, expect_one_each, expect_pings, scenario};
-use crate::delay::Delay;
+use crate::relay::{Line, Relay};
 use crate::rig::Rig;
 use crate::site::{Site, TO_HQ};
 use crate::strongswan::StrongSwan;
@@ -67,7 +67,7 @@ fn collide(rig: &Rig, collision: Collision) -> Result<()> {
         ..Site::strong()
     };
     let branch = rig.branch(1)?;
-    let _delay = Delay::start(rig, &branch, DELAY)?;
+    let _relay = Relay::start(rig, &branch, Line::long(DELAY))?;
     let (headquarters, strongswan) = connect(rig, &site, &branch)?;
     for round in 0..TIMES {
         let both = thread::scope(|scope| {

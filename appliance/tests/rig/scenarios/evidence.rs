@@ -121,7 +121,7 @@ fn reported(rig: &Rig, hawser: &Hawser, branch: &Branch) -> Result<()> {
     for member in ["\"hawser\"", "dpd_silent", "probe_failed", "hawser_peers"] {
         ensure!(text.contains(member), "no {member} in {text}");
     }
-    let outer = branch.first_outer();
+    let outer = branch.nat.first_outer();
     for name in [
         PSK,
         "branch-7",

@@ -60,6 +60,6 @@ fn lossy(rig: &Rig, percent: u32) -> Result<()> {
             expect_one_each(&headquarters, &strongswan, PATIENCE)?;
         }
     }
-    branch.nat.heal()?;
+    branch.nat.heal("loss")?;
     expect_pings(rig, &site, &branch)
 }

@@ -67,7 +67,7 @@ fn trace(rig: &Rig) -> Result<()> {
     let hawser = Hawser::start(rig, &site)?;
     let output = rig.path().join("trace.txt");
     let file = output.to_str().context("a file name")?;
-    let outer = branch.first_outer();
+    let outer = branch.nat.first_outer();
     let log = rig.path().join("trace.log");
     let mut onlooker = hawser.begin(&["trace", &outer, "--for", "12s", "-o", file], &log)?;
     eventually("the trace begins", Duration::from_secs(5), || {

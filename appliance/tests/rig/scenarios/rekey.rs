@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Rekey, Scenario, connect, expect_one_each, inner, scenario};
-use crate::delay::Delay;
 use crate::ping::{Ping, Report};
+use crate::relay::{Line, Relay};
 use crate::rig::{Branch, Rig};
 use crate::site::{Site, TO_HQ};
 
@@ -64,7 +64,7 @@ fn reauthentication(rig: &Rig) -> Result<()> {
         ..Site::default()
     };
     let branch = rig.branch(1)?;
-    let _delay = Delay::start(rig, &branch, LINE)?;
+    let _relay = Relay::start(rig, &branch, Line::long(LINE))?;
     let (headquarters, strongswan) = connect(rig, &site, &branch)?;
     for report in pinged(rig, &site, &branch, || strongswan.reauthenticate(TO_HQ))? {
         report.expect_loss_of_at_most(TIMES)?;

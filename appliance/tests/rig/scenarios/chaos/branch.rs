@@ -1,7 +1,5 @@
 //! One branch of a chaos run: its charon, and what its plan does to it.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,7 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
+use super::diary::{Diary, Disturbance};
 use super::plan::{BranchPlan, Fault, Habits};
+use crate::relay::{Line, Relay};
 use crate::rig::{Branch, Rig};
 use crate::site::Site;
 use crate::strongswan::{Connection, StrongSwan};
@@ -18,147 +18,201 @@ use crate::strongswan::{Connection, StrongSwan};
 /// can reach it.
 const SILENT: Duration = Duration::from_secs(80);
 
+/// A line on which datagrams overtake each other.
+const MUDDLED: Line = Line {
+    delay: Duration::from_millis(20),
+    jitter: Duration::from_millis(250),
+    twice: 30,
+};
+
 /// A branch with its charon.
 pub struct Sufferer<'a> {
+    rig: &'a Rig,
     branch: &'a Branch,
+    /// The one behind the same NAT.
+    neighbour: Option<&'a Branch>,
     plan: &'a BranchPlan,
     dir: PathBuf,
     options: Vec<String>,
     connection: Connection,
-    charon: StrongSwan,
+    /// While it is killed there is none.
+    charon: Option<StrongSwan>,
     /// The outer addresses of its NAT; the first is in use.
     outer: [String; 2],
-    diary: File,
+    relay: Option<Relay>,
+    diary: Diary,
 }
 
-/// From when to when a branch was disturbed.
-#[derive(Clone, Copy, Debug)]
-pub struct Disturbance {
-    /// The fault began.
-    pub from: SystemTime,
-    /// It was over.
-    pub to: SystemTime,
+/// What happens in a plan.
+#[derive(Clone, Copy)]
+enum Turn {
+    Begins,
+    Ends,
 }
 
 impl<'a> Sufferer<'a> {
     /// Starts the branch's charon, which initiates by itself whenever it is started.
-    pub fn start(rig: &Rig, site: &Site, branch: &'a Branch, plan: &'a BranchPlan) -> Result<Self> {
+    pub fn start(
+        rig: &'a Rig,
+        site: &Site,
+        branch: &'a Branch,
+        neighbour: Option<&'a Branch>,
+        plan: &'a BranchPlan,
+    ) -> Result<Self> {
         let dir = rig.dir(&format!("branch{}", branch.number))?;
-        let (options, connection) = (
-            plan.habits.options(),
-            plan.habits.apply(site.at_branch(branch)),
-        );
-        let charon = StrongSwan::start(&branch.ns, &dir, &options)?;
-        charon.load(std::slice::from_ref(&connection))?;
-        let diary = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(dir.join("faults.log"))
-            .context("the branch's diary")?;
-        let outer = [branch.first_outer(), rig.second_outer(branch)?];
         let mut sufferer = Self {
+            rig,
             branch,
+            neighbour,
             plan,
+            options: plan.habits.options(),
+            connection: plan.habits.apply(site.at_branch(branch)),
+            charon: None,
+            outer: [branch.nat.first_outer(), rig.second_outer(branch)?],
+            relay: None,
+            diary: Diary::open(&dir)?,
             dir,
-            options,
-            connection,
-            charon,
-            outer,
-            diary,
         };
-        sufferer.note(&format!("{:?}", plan.habits))?;
+        sufferer.start_charon()?;
+        sufferer.diary.note(&format!("{:?}", plan.habits))?;
         Ok(sufferer)
     }
 
     /// Goes through the plan, which began at `start`.
     pub fn suffer(&mut self, start: Instant) -> Result<Vec<Disturbance>> {
+        let faults = || self.plan.faults.iter().enumerate();
+        let begins = faults().map(|(n, (at, _))| (*at, n, Turn::Begins));
+        let ends = faults().map(|(n, (at, fault))| (*at + fault.length(), n, Turn::Ends));
+        let mut turns: Vec<_> = begins.chain(ends).collect();
+        turns.sort_by_key(|(at, ..)| *at);
+        let mut begun = vec![SystemTime::now(); self.plan.faults.len()];
         let mut disturbances = Vec::new();
-        for (at, fault) in &self.plan.faults {
-            thread::sleep((start + *at).saturating_duration_since(Instant::now()));
-            let from = SystemTime::now();
-            self.note(&format!("begin {fault}"))?;
-            self.inflict(*fault)
-                .with_context(|| format!("{fault} at branch {}", self.branch.number))?;
-            self.note("end")?;
-            disturbances.push(Disturbance {
-                from,
-                to: SystemTime::now(),
-            });
+        for (at, n, turn) in turns {
+            thread::sleep((start + at).saturating_duration_since(Instant::now()));
+            let (_, fault) = self.plan.faults[n];
+            match turn {
+                Turn::Begins => {
+                    begun[n] = SystemTime::now();
+                    self.diary.note(&format!("begin {fault}"))?;
+                    self.begin(fault)
+                }
+                Turn::Ends => self.end(fault),
+            }
+            .with_context(|| format!("{fault} at branch {}", self.branch.number))?;
+            if let Turn::Ends = turn {
+                self.diary.note(&format!("end {fault}"))?;
+                let (from, to) = (begun[n], SystemTime::now());
+                disturbances.push(Disturbance { from, to });
+            }
         }
         Ok(disturbances)
     }
 
     /// What charon holds, in its words.
     pub fn sas(&self) -> String {
-        self.charon
-            .swanctl("--list-sas")
-            .unwrap_or_else(|error| format!("{error:#}"))
+        let list = |charon: &StrongSwan| charon.swanctl("--list-sas");
+        let sas = self.charon.as_ref().map(list);
+        match sas {
+            Some(Ok(sas)) => sas,
+            Some(Err(error)) => format!("{error:#}"),
+            None => String::new(),
+        }
     }
 
-    fn inflict(&mut self, fault: Fault) -> Result<()> {
+    fn begin(&mut self, fault: Fault) -> Result<()> {
         let nat = &self.branch.nat;
-        let drop = |rules: &str, length: Duration| -> Result<()> {
-            nat.disturb(rules)?;
-            thread::sleep(length);
-            nat.heal()
-        };
+        if let Some(rules) = fault.rules() {
+            return nat.disturb(fault.name(), &rules);
+        }
         match fault {
-            Fault::Rebind => nat.rebind(),
+            Fault::Rebind => nat.move_to(&self.outer[0]),
             Fault::Move => {
                 self.outer.rotate_left(1);
                 nat.move_to(&self.outer[0])
             }
-            Fault::Outage(length) => drop("drop", length),
-            Fault::Expiry(length) => {
-                nat.outlive_mappings(length)?;
-                nat.await_mapping(SILENT)
+            Fault::SwapPorts => match self.neighbour {
+                Some(other) => nat.swap_ports(&other.nat, &nat.first_outer()),
+                None => Ok(()),
+            },
+            Fault::Unplugged(_) => self.branch.plug(false),
+            Fault::Muddled(_) => {
+                self.relay = Some(Relay::start(self.rig, self.branch, MUDDLED)?);
+                Ok(())
             }
-            Fault::Loss(percent, length) => {
-                drop(&format!("numgen random mod 100 < {percent} drop"), length)
-            }
-            Fault::OneWayLoss(percent, up, length) => {
-                let way = if up { "oifname" } else { "iifname" };
-                drop(
-                    &format!("{way} wan numgen random mod 100 < {percent} drop"),
-                    length,
-                )
-            }
-            Fault::NoIke(length) => drop(
-                "udp dport { 500 } drop; udp sport { 500 } drop; \
-                 udp dport 4500 @th,64,32 0 drop; udp sport 4500 @th,64,32 0 drop",
-                length,
-            ),
-            Fault::NoEsp(length) => drop(
-                "udp dport 4500 @th,64,32 != 0 drop; udp sport 4500 @th,64,32 != 0 drop",
-                length,
-            ),
-            Fault::NoPort500(length) => drop("udp dport 500 drop; udp sport 500 drop", length),
-            Fault::Kill(length) => self.die(length),
-            Fault::Freeze(length) => {
-                self.charon.signal(Signal::STOP)?;
-                thread::sleep(length);
-                self.charon.signal(Signal::CONT)
-            }
+            Fault::Kill(_) => self.charon.take().map_or(Ok(()), |mut c| c.kill()),
+            _ => self.signal(Signal::STOP),
         }
     }
 
-    fn die(&mut self, length: Duration) -> Result<()> {
-        self.charon.kill()?;
-        thread::sleep(length);
-        self.charon = StrongSwan::start(&self.branch.ns, &self.dir, &self.options)?;
-        self.charon.load(std::slice::from_ref(&self.connection))
+    fn end(&mut self, fault: Fault) -> Result<()> {
+        let nat = &self.branch.nat;
+        match fault {
+            Fault::Expiry(_) => {
+                nat.rebind()?;
+                nat.heal(fault.name())?;
+                nat.await_mapping(SILENT)
+            }
+            Fault::Unplugged(_) => self.branch.plug(true),
+            Fault::Muddled(_) => {
+                self.relay = None;
+                Ok(())
+            }
+            Fault::Kill(_) => self.start_charon(),
+            Fault::Freeze(_) => self.signal(Signal::CONT),
+            Fault::Rebind | Fault::Move | Fault::SwapPorts => Ok(()),
+            _ => nat.heal(fault.name()),
+        }
     }
 
-    fn note(&mut self, text: &str) -> Result<()> {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-        let day = since.as_secs() % 86_400;
-        let (hour, minute, second) = (day / 3600, day / 60 % 60, day % 60);
-        let milli = since.subsec_millis();
-        writeln!(
-            self.diary,
-            "{hour:02}:{minute:02}:{second:02}.{milli:03} {text}"
-        )
-        .context("writing the branch's diary")
+    fn signal(&self, signal: Signal) -> Result<()> {
+        self.charon.as_ref().map_or(Ok(()), |c| c.signal(signal))
+    }
+
+    fn start_charon(&mut self) -> Result<()> {
+        // Another kill may have ended meanwhile.
+        self.charon = None;
+        let charon = StrongSwan::start(&self.branch.ns, &self.dir, &self.options)?;
+        charon.load(std::slice::from_ref(&self.connection))?;
+        self.charon = Some(charon);
+        Ok(())
+    }
+}
+
+impl Fault {
+    /// What the NAT does to what passes, as nftables rules.
+    fn rules(self) -> Option<String> {
+        let rules = match self {
+            Self::Outage(_) | Self::Expiry(_) => "drop".to_owned(),
+            Self::Rejected(_) => "reject with icmpx type host-unreachable".to_owned(),
+            Self::Loss(percent, _) => format!("numgen random mod 100 < {percent} drop"),
+            Self::OneWayLoss(percent, up, _) => {
+                let way = if up { "oifname" } else { "iifname" };
+                format!("{way} wan numgen random mod 100 < {percent} drop")
+            }
+            Self::NoIke(_) => "udp dport { 500 } drop; udp sport { 500 } drop; \
+                 udp dport 4500 @th,64,32 0 drop; udp sport 4500 @th,64,32 0 drop"
+                .to_owned(),
+            Self::NoEsp(_) => {
+                "udp dport 4500 @th,64,32 != 0 drop; udp sport 4500 @th,64,32 != 0 drop".to_owned()
+            }
+            Self::NoPort500(_) => "udp dport 500 drop; udp sport 500 drop".to_owned(),
+            _ => return None,
+        };
+        Some(rules)
+    }
+
+    /// What its rules are kept under.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Expiry(_) => "expiry",
+            Self::Rejected(_) => "rejected",
+            Self::Loss(..) => "loss",
+            Self::OneWayLoss(..) => "one-way",
+            Self::NoIke(_) => "no-ike",
+            Self::NoEsp(_) => "no-esp",
+            Self::NoPort500(_) => "no-port",
+            _ => "outage",
+        }
     }
 }
 

@@ -1,23 +1,26 @@
-//! Six branches behind NAT go through a seeded schedule of faults while every one of them rekeys or reauthenticates within
-//! the minute; then everything heals. No direction may be dead at the end, and calm seconds must be answered.
+//! Six branches behind NAT and their headquarters go through a seeded schedule of faults while every branch rekeys or
+//! reauthenticates within the minute; then everything heals. No direction may be dead at the end, and calm seconds must be answered.
 //!
 //! `CHAOS_SEEDS=1-10`, `CHAOS_IDENTITY=shared|distinct`, `CHAOS_MINUTES=4` and `CHAOS_GOAL=99.5` choose; `cargo xtask chaos` sets them and
 //! prints a table.
 
 mod branch;
+mod centre;
+mod diary;
 mod plan;
 mod score;
 
 use std::time::{Duration, Instant, SystemTime};
 use std::{fs, thread};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-use self::branch::{Disturbance, Sufferer};
+use self::branch::Sufferer;
+use self::centre::Centre;
+use self::diary::Disturbance;
 use self::plan::{BRANCHES, Plan};
 use self::score::{Direction, Score};
 use super::{Scenario, scenario};
-use crate::headquarters::Headquarters;
 use crate::ping::{self, Ping};
 use crate::rig::{Branch, HQ_LAN, Rig};
 use crate::site::{BRANCH_ID, Site};
@@ -70,17 +73,19 @@ fn chaos(rig: &Rig, seed: u64, identity: Identity) -> Result<()> {
     let minutes = std::env::var("CHAOS_MINUTES").unwrap_or_else(|_| MINUTES.to_owned());
     let length = Duration::from_secs_f64(60.0 * minutes.parse::<f64>().context("CHAOS_MINUTES")?);
     let plan = Plan::new(seed, length);
-    let branches = (1..=BRANCHES)
-        .map(|number| rig.branch(number))
-        .collect::<Result<Vec<_>>>()?;
-    let headquarters = start_headquarters(rig, &plan, identity)?;
-    if let Headquarters::Hawser(hawser) = &headquarters {
-        hawser.follow_events(&rig.path().join("events.json"))?;
-    }
+    let branches = branches(rig, &plan)?;
+    let mut centre = Centre::start(rig, at_headquarters(&plan, identity))?;
+    let [.., next_to_last, last] = &branches[..] else {
+        bail!("too few branches");
+    };
+    let neighbour = |number: u8| (plan.neighbours && number == last.number).then_some(next_to_last);
     let mut sufferers = branches
         .iter()
         .zip(&plan.branches)
-        .map(|(branch, plan)| Sufferer::start(rig, &site(identity, branch.number), branch, plan))
+        .map(|(branch, plan)| {
+            let site = site(identity, branch.number);
+            Sufferer::start(rig, &site, branch, neighbour(branch.number), plan)
+        })
         .collect::<Result<Vec<_>>>()?;
     for branch in &branches {
         ping::both_ways(
@@ -94,19 +99,13 @@ fn chaos(rig: &Rig, seed: u64, identity: Identity) -> Result<()> {
         .map(|branch| ping_both_ways(rig, branch))
         .collect::<Result<Vec<_>>>()?;
     let up = SystemTime::now();
-    let disturbances = suffer(&mut sufferers)?;
+    let disturbances = suffer(&mut centre, &plan, &mut sufferers)?;
     thread::sleep(HEAL);
     let end = SystemTime::now();
     let snapshot: Vec<String> = sufferers.iter().map(Sufferer::sas).collect();
     fs::write(rig.path().join("end.txt"), snapshot.join("\n"))
         .context("writing what there is at the end")?;
-    let _ = headquarters.hawser().and_then(|hawser| {
-        let status = hawser.json(&["status"])?;
-        Ok(fs::write(
-            rig.path().join("status.json"),
-            format!("{status:#}"),
-        )?)
-    });
+    centre.write_status()?;
     let mut directions = Vec::new();
     for ((pings, disturbances), branch) in pings.into_iter().zip(&disturbances).zip(&branches) {
         let silent = !branch.nat.has_mapping()?;
@@ -141,9 +140,25 @@ fn report(rig: &Rig, seed: u64, identity: Identity, score: &Score) -> Result<()>
     Ok(())
 }
 
-fn start_headquarters(rig: &Rig, plan: &Plan, identity: Identity) -> Result<Headquarters> {
+/// All behind NATs of their own, or the last two behind one.
+fn branches(rig: &Rig, plan: &Plan) -> Result<Vec<Branch>> {
+    let mut branches: Vec<Branch> = Vec::new();
+    for number in 1..=BRANCHES {
+        let branch = match branches.last() {
+            Some(before) if plan.neighbours && number == BRANCHES => {
+                rig.neighbour(before, number)?
+            }
+            _ => rig.branch(number)?,
+        };
+        branches.push(branch);
+    }
+    Ok(branches)
+}
+
+/// What the headquarters is set up for; `None`: the case's configuration.
+fn at_headquarters(plan: &Plan, identity: Identity) -> Option<Site> {
     if identity == Identity::Shared && !plan.hq_rekeys {
-        return Headquarters::start_case(rig);
+        return None;
     }
     let mut site = Site {
         template: "dpd = { mode = \"on-demand\", interval = \"20s\" }\nrevive_weak_secret = true",
@@ -158,7 +173,7 @@ fn start_headquarters(rig: &Rig, plan: &Plan, identity: Identity) -> Result<Head
                          ike_lifetime = \"120s\"\nike_rekey_margin = \"80s\"";
         site.child = "lifetime = \"120s\"\nrekey_margin = \"80s\"";
     }
-    Headquarters::start(rig, &site)
+    Some(site)
 }
 
 fn site(identity: Identity, number: u8) -> Site {
@@ -179,20 +194,24 @@ fn ping_both_ways(rig: &Rig, branch: &Branch) -> Result<[Ping; 2]> {
     ])
 }
 
-/// Every branch goes through its plan, all at the same time.
-fn suffer(sufferers: &mut [Sufferer<'_>]) -> Result<Vec<Vec<Disturbance>>> {
+/// Everybody goes through the plan, all at the same time; what is returned is who was disturbed when, by branch.
+fn suffer(
+    centre: &mut Centre<'_>,
+    plan: &Plan,
+    sufferers: &mut [Sufferer<'_>],
+) -> Result<Vec<Vec<Disturbance>>> {
     let start = Instant::now();
+    let panicked = |_| anyhow!("a thread of the plan panicked");
     thread::scope(|scope| {
+        let common = scope.spawn(|| centre.suffer(plan, start));
         let running: Vec<_> = sufferers
             .iter_mut()
             .map(|sufferer| scope.spawn(move || sufferer.suffer(start)))
             .collect();
-        running
-            .into_iter()
-            .map(|one| {
-                one.join()
-                    .unwrap_or_else(|_| bail!("a branch's thread panicked"))
-            })
-            .collect()
+        let branches = running.into_iter().map(|one| one.join().map_err(panicked)?);
+        let mut branches = branches.collect::<Result<Vec<_>>>()?;
+        let common = common.join().map_err(panicked)??;
+        branches.iter_mut().for_each(|own| own.extend(&common));
+        Ok(branches)
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use super::branch::Disturbance;
+use super::diary::Disturbance;
 use crate::ping::Echo;
 
 /// So long after a fault's end the tunnel must work.
