@@ -61,7 +61,7 @@ pub(super) static RULES: &[Rule] = &[
             branch: "strongSwan: set `reauth_time = 0` (ipsec.conf: `reauth = no`) and let \
                      `rekey_time` renew the keys; with `close_action = start` it comes back by itself.",
             headquarters: "Make the IKE SA's lifetime longer than the branch's reauth_time, by more \
-                           than its over_time: Hawser `lifetime`, Comware `sa duration` in the ikev2 \
+                           than its over_time: Hawser `ike_lifetime`, Comware `sa duration` in the ikev2 \
                            profile; and leave `revive` on.",
         },
     },
