@@ -19,16 +19,24 @@ use std::time::{Duration, Instant};
 const GAP: Duration = Duration::from_millis(1900);
 const STEADY: Duration = Duration::from_secs(5);
 
-/// How long it may stop, and how long a device may have stopped that is suspected.
-const SILENCE: Duration = Duration::from_secs(2);
+/// How long it may stop: half as long again as it lately did, within these; and how long a device may have stopped that is
+/// suspected.
+const SILENCE: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(1200)..=Duration::from_secs(2);
 const STALE: Duration = Duration::from_secs(10);
 
 /// How long a request may be unanswered, and nothing have come, before the IKE SA is doubted.
 const UNANSWERED: Duration = Duration::from_secs(2);
 const DOUBT: Duration = Duration::from_secs(5);
 
-/// How long the test may take before a handshake is begun, and before that is gone on with.
+/// So long is "lately", and as long again.
+const LATELY: Duration = Duration::from_secs(10);
+
+/// How long the test may take before a handshake is begun, and before that is gone on with. Where it is known how fast
+/// the device answers, that is some round trips.
 const ANSWER: Duration = Duration::from_millis(500);
+const SOONEST: Duration = Duration::from_millis(200);
+const ROUND_TRIPS: u32 = 5;
 const LAST_CHANCE: Duration = Duration::from_millis(300);
 const LONGEST_CHANCE: Duration = Duration::from_secs(3);
 
@@ -42,6 +50,10 @@ const TEST: Schedule = Schedule::Fixed {
 pub(crate) struct Flow {
     since: Option<Instant>,
     last: Option<Instant>,
+    /// How long it stopped at most: lately, and before that.
+    gaps: [Duration; 2],
+    /// When "lately" began.
+    lately: Option<Instant>,
     /// The silence after this packet was suspected already.
     suspected: Option<Instant>,
 }
@@ -49,11 +61,29 @@ pub(crate) struct Flow {
 impl Flow {
     /// ESP has come.
     pub(crate) fn hear(&mut self, now: Instant) {
-        let flows = |last: Instant| now.saturating_duration_since(last) <= GAP;
-        if !self.last.is_some_and(flows) {
-            self.since = Some(now);
+        let gap = self.last.map(|last| now.saturating_duration_since(last));
+        let Some(gap) = gap.filter(|gap| *gap <= GAP) else {
+            *self = Self {
+                since: Some(now),
+                last: Some(now),
+                gaps: [Duration::ZERO; 2],
+                lately: Some(now),
+                suspected: self.suspected,
+            };
+            return;
+        };
+        if self.lately.is_none_or(|at| at + LATELY <= now) {
+            self.gaps = [Duration::ZERO, self.gaps[0]];
+            self.lately = Some(now);
         }
+        self.gaps[0] = self.gaps[0].max(gap);
         self.last = Some(now);
+    }
+
+    /// How long it may stop.
+    fn patience(&self) -> Duration {
+        let usual = self.gaps[0].max(self.gaps[1]);
+        (usual * 3 / 2).clamp(*SILENCE.start(), *SILENCE.end())
     }
 
     /// When it last came.
@@ -68,7 +98,7 @@ impl Flow {
         };
         let silent = now.saturating_duration_since(heard.max(last));
         last.saturating_duration_since(since) >= STEADY
-            && (SILENCE..STALE).contains(&silent)
+            && (self.patience()..STALE).contains(&silent)
             && self.suspected != Some(last)
     }
 }
@@ -84,13 +114,15 @@ impl Shard {
         }
         peer.flow.suspected = peer.flow.last;
         let revives = peer.template.upkeep.revive == Revive::On;
+        let usual = peer.probing.rtt.map(|rtt| rtt * ROUND_TRIPS);
+        let answer = usual.map_or(ANSWER, |usual| usual.clamp(SOONEST, ANSWER));
         let Some(sa) = peer.newest().filter(|_| revives) else {
             return;
         };
         if let Some(sa) = peer.ike_sa(sa) {
             sa.audit(&mut crate::env!(self, now), TEST);
         }
-        self.begin_early_revival(now, key, sa, now + ANSWER);
+        self.begin_early_revival(now, key, sa, now + answer);
         self.drive(now, key);
     }
 
