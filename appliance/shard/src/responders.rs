@@ -15,7 +15,13 @@ use hawser_policy::CookieMode;
 use slab::Slab;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// When the answer to IKE_SA_INIT is sent once more, unasked, to where a device of ours is.
+///
+/// strongSwan sends the request of a reauthentication before it can find its new IKE SA: an answer that comes within a
+/// millisecond is lost on it, and it asks again after 4 s.
+const UNHEARD: Duration = Duration::from_millis(150);
 
 /// Half-open SAs that peers began, until their time is up.
 #[derive(Default)]
@@ -31,7 +37,11 @@ struct HalfOpen {
     /// It has become an IKE SA. It is kept so that its IKE_SA_INIT, coming late once more, does
     /// not begin another.
     finished: bool,
-    deadline: Option<Instant>,
+    /// When it ends.
+    ends: Instant,
+    /// When the answer is sent once more.
+    again: Option<Instant>,
+    armed: Option<Instant>,
 }
 
 impl Responders {
@@ -182,12 +192,13 @@ impl Shard {
                 let key = self.responders.slab.insert(HalfOpen {
                     responder,
                     finished: false,
-                    deadline: None,
+                    ends: now + self.policy.admission.half_open_timeout,
+                    again: None,
+                    armed: None,
                 });
                 self.responders.by_init.insert((spi_i, path.remote), key);
                 self.responders.by_spi_r.insert(spi_r, key);
-                let deadline = now + self.policy.admission.half_open_timeout;
-                self.arm_responder(key, Some(deadline));
+                self.arm_responder(key);
                 self.peer_begins(now, path.remote);
                 let asker = Asker::Responder { key, spi_r };
                 self.ask(now, asker, Question::KeyExchange(work));
@@ -201,16 +212,19 @@ impl Shard {
         }
     }
 
-    fn arm_responder(&mut self, key: usize, deadline: Option<Instant>) {
+    fn arm_responder(&mut self, key: usize) {
         if let Some(half_open) = self.responders.slab.get_mut(key) {
-            let armed = &mut half_open.deadline;
-            self.timers.arm(armed, deadline, TimerKey::Responder(key));
+            let at = half_open.again.unwrap_or(half_open.ends);
+            let timer = TimerKey::Responder(key);
+            self.timers.arm(&mut half_open.armed, Some(at), timer);
         }
     }
 
     fn drop_responder(&mut self, key: usize) {
-        self.arm_responder(key, None);
-        self.responders.remove(key);
+        if let Some(mut gone) = self.responders.remove(key) {
+            let timer = TimerKey::Responder(key);
+            self.timers.arm(&mut gone.armed, None, timer);
+        }
     }
 
     /// Half-open SAs end without a word: the shard shuts down.
@@ -248,7 +262,13 @@ impl Shard {
         };
         let path = half_open.responder.path;
         match half_open.responder.key_exchanged(result) {
-            Ok(response) => self.transmit(path, &response),
+            Ok(response) => {
+                let known = self.reviving.is_at(path.remote.ip())
+                    || self.index.at_home(path.remote).is_some();
+                half_open.again = known.then(|| now + UNHEARD);
+                self.arm_responder(key);
+                self.transmit(path, &response);
+            }
             Err(reason) => {
                 self.drop_responder(key);
                 self.handshake_failed(now, path, None, reason);
@@ -291,8 +311,32 @@ impl Shard {
         }
     }
 
+    /// Says whether the answer to IKE_SA_INIT was sent once more, for nothing has come of it.
+    fn answer_once_more(&mut self, now: Instant, key: usize) -> bool {
+        let Some(half_open) = self.responders.slab.get_mut(key) else {
+            return false;
+        };
+        if half_open.again.take_if(|at| *at <= now).is_none() {
+            return false;
+        }
+        let waits = !half_open.finished && !half_open.responder.is_refused();
+        let answer = half_open.responder.init_response().filter(|_| waits);
+        let (path, answer) = (half_open.responder.path, answer.map(<[u8]>::to_vec));
+        if let Some(answer) = answer {
+            self.transmit(path, &answer);
+        }
+        self.arm_responder(key);
+        true
+    }
+
     /// A half-open SA was not completed in time (or is the memory of one that was, or was refused).
     pub(crate) fn responder_timeout(&mut self, now: Instant, key: usize) {
+        if let Some(half_open) = self.responders.slab.get_mut(key) {
+            half_open.armed = None;
+        }
+        if self.answer_once_more(now, key) {
+            return;
+        }
         if let Some(half_open) = self.responders.remove(key)
             && !half_open.finished
             && !half_open.responder.is_refused()

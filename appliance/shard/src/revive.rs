@@ -55,6 +55,9 @@ const RETRANSMISSION: Retransmission = Retransmission {
     tries: 11,
 };
 
+/// In place of the local SPI of an IKE SA, where none is left.
+const NO_SA: u64 = 0;
+
 /// The keys of a handshake that may not be wanted.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -126,6 +129,11 @@ impl Reviving {
         self.0.get(&address).cloned().unwrap_or_default()
     }
 
+    /// Whether a device is being revived at an address.
+    pub(crate) fn is_at(&self, address: IpAddr) -> bool {
+        self.0.contains_key(&address)
+    }
+
     fn is_taken(&self, endpoint: SocketAddr) -> bool {
         let there = self.0.get(&endpoint.ip());
         there.is_some_and(|there| there.iter().any(|(at, _)| *at == endpoint))
@@ -189,6 +197,11 @@ impl Shard {
             }
             self.arm_peer(key);
         }
+    }
+
+    /// The device was up when another run of the gateway ended.
+    pub(crate) fn revive_restored(&mut self, now: Instant, key: usize, at: Instant) {
+        self.begin_revival(now, key, NO_SA, Some(CloseCause::Shutdown), at);
     }
 
     /// The device may have lost this IKE SA, which is not given up yet.
@@ -392,18 +405,23 @@ impl Shard {
     fn revival_template(&self, key: usize) -> Option<Arc<PeerTemplate>> {
         let peer = self.peers.get(key)?;
         let revival = peer.revival.as_ref()?;
-        let (sa, _) = self.lost_sa(key, revival.spi)?;
+        // Of a device of another run nothing is left but what the policy says.
+        let sa = self.lost_sa(key, revival.spi).map(|(sa, _)| sa);
         let secret = peer.secret.clone()?;
         let base = &peer.template;
-        let mut ike_proposals = vec![sa.suite().as_proposal()];
-        ike_proposals.extend(base.ike_proposals.iter().cloned());
+        let first = match sa {
+            Some(sa) => vec![sa.suite().as_proposal()],
+            None => self.policy.ike_proposals(revival.path.local.ip()).to_vec(),
+        };
+        let ike_proposals = first.into_iter().chain(base.ike_proposals.iter().cloned());
+        let identity = sa.map_or(&peer.identity, IkeSa::remote_identity);
         Some(Arc::new(PeerTemplate {
-            ike_proposals,
+            ike_proposals: ike_proposals.collect(),
             children: revival.children.clone(),
             retransmission: RETRANSMISSION,
             initiate: Some(Initiate {
                 remote: revival.path.remote,
-                remote_identity: sa.remote_identity().clone(),
+                remote_identity: identity.clone(),
                 secret,
             }),
             ..(**base).clone()

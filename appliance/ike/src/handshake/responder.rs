@@ -182,6 +182,11 @@ impl Responder {
         Message { header, payloads }.encode_clear()
     }
 
+    /// The answer to IKE_SA_INIT, from when it is made until the peer is authenticated.
+    pub fn init_response(&self) -> Option<&[u8]> {
+        (!self.init_response.is_empty()).then_some(&self.init_response)
+    }
+
     /// The same IKE_SA_INIT came again: its answer, if it is made already.
     pub fn repeat_init(&self, datagram: &[u8]) -> Option<Vec<u8>> {
         let same = datagram == self.init_request && !self.init_response.is_empty();
