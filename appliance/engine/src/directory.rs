@@ -56,7 +56,7 @@ impl Directory {
                 shard,
                 tenant,
                 identity,
-                endpoint,
+                path,
                 selectors,
                 alive,
             } => {
@@ -66,7 +66,7 @@ impl Directory {
                     book.claim(
                         device,
                         identity,
-                        Device::new(shard, endpoint, selectors, alive),
+                        Device::new(shard, path.remote, selectors, alive),
                     );
                 }
                 Answer::Located {

@@ -244,6 +244,9 @@ impl EngineHandle {
     pub async fn shutdown(&self) -> Shutdown {
         let _closing = self.0.closing.lock().await;
         let everyone: Vec<ShardId> = self.shard_ids().collect();
+        let known = self.0.shared.known.clone();
+        let close = tokio::task::spawn_blocking(move || known.close());
+        let _ = timeout(STOP, close).await;
         let (sender, _replies) = mpsc::unbounded_channel();
         let id = CommandId(self.0.next_command.fetch_add(1, Ordering::Relaxed));
         for mailbox in self.0.shared.mailboxes.iter() {

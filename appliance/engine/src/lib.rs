@@ -26,6 +26,7 @@ mod handle;
 mod inbox;
 mod incidents;
 mod inner;
+mod known;
 mod mailbox;
 mod metrics;
 mod netns;

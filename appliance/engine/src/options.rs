@@ -17,6 +17,8 @@ pub struct EngineOptions {
     pub plugins: Option<hawser_plugin::Options>,
     /// The file that keeps drops; `None`: nothing is kept beyond the devices' recorders.
     pub incidents: Option<std::path::PathBuf>,
+    /// The file that says which devices are up, so that the next run can call them back; `None`: it cannot.
+    pub devices: Option<std::path::PathBuf>,
     /// Do not pin the shards' threads to cores (several engines on one machine, tests).
     pub unpinned: bool,
     /// One packet at a time: no super-packets from and to the TUNs, no GSO trains. For drivers that get them wrong, and to measure without.

@@ -8,6 +8,7 @@ use crate::error::StartError;
 use crate::events::EventBus;
 use crate::handle::{EngineHandle, Parts, RouteTask};
 use crate::incidents::Incidents;
+use crate::known::Known;
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::options::{EngineOptions, InnerDevices, Routing};
@@ -64,6 +65,8 @@ impl Engine {
         let events = EventBus::new();
         let directory = Arc::new(Directory::default());
         let incidents = Incidents::start(options.incidents.as_deref(), &mut notes)?;
+        let (known, mut remembered) = Known::open(options.devices.as_deref(), &policy, &mut notes);
+        known.start()?;
         let mut workers = workers::start(&queues, options.workers.unwrap_or_else(cores))?;
         // From here on workers wait: an error ends them.
         let start = |options| Host::start(options, &events, &mailboxes, &directory);
@@ -93,6 +96,7 @@ impl Engine {
             decisions,
             routes: outside.changes,
             incidents,
+            known,
         };
         let ends = Ends::new(shards.into());
         let handle = EngineHandle::new(Parts {
@@ -108,9 +112,11 @@ impl Engine {
             runtime: outside.runtime,
             routes: outside.routes,
         });
+        let share = remembered.len().div_ceil(usize::from(shards).max(1));
         let shards = outer.into_iter().zip(inner).zip(0u8..);
         for ((outer, inner), id) in shards {
             let own = Own {
+                remembered: remembered.split_off(remembered.len().saturating_sub(share)),
                 config: shard_config(id, &policy),
                 outer,
                 inner,

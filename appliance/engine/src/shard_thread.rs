@@ -10,6 +10,7 @@ use crate::events::EventBus;
 use crate::inbox::{Inbox, Train};
 use crate::incidents::Incidents;
 use crate::inner::{End, InnerQueues};
+use crate::known::Known;
 use crate::mailbox::{Control, Mailbox, Packet, ReplySender};
 use crate::outbox::Outbox;
 use crate::plugins::{self, Decisions};
@@ -28,6 +29,7 @@ use hawser_policy::TenantId;
 use hawser_shard::io::{
     Answer, AskId, CommandId, HandOff, KeRequest, Output, PacketSink, Question, Reply, ShardId,
 };
+use hawser_shard::restore::Remembered;
 use hawser_shard::trace::{Target, Traced};
 use hawser_shard::{Shard, ShardConfig};
 use std::collections::HashMap;
@@ -68,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) queues: Arc<Queues>,
     pub(crate) events: EventBus,
     pub(crate) incidents: Incidents,
+    pub(crate) known: Known,
     /// Absent where there are no plugins: no shard asks for them then.
     pub(crate) decisions: Option<Arc<Decisions>>,
     /// Absent where inner devices are the caller's: nothing is routed.
@@ -79,13 +82,18 @@ pub(crate) struct Own {
     pub(crate) config: ShardConfig,
     pub(crate) outer: Vec<OuterSocket>,
     pub(crate) inner: Vec<Option<Queue>>,
+    /// Devices that were up when another run ended.
+    pub(crate) remembered: Vec<Remembered>,
     /// Whether trains are sent as one.
     pub(crate) gso: bool,
 }
 
 /// Runs the shard until it has finished or is stopped.
 pub(crate) fn run(own: Own, shared: Shared) -> io::Result<()> {
+    let mut own = own;
+    let remembered = std::mem::take(&mut own.remembered);
     let mut shard_loop = Loop::new(own, shared)?;
+    shard_loop.restore(remembered);
     while !shard_loop.ended {
         shard_loop.round()?;
     }
@@ -106,6 +114,8 @@ struct Loop {
     traces: HashMap<CommandId, Onlooker<Traced>>,
     poller: Poller,
     shared: Shared,
+    /// Devices of another run are in place.
+    restored: bool,
     /// Something was left over: look without waiting.
     again: bool,
     ended: bool,
@@ -178,9 +188,18 @@ impl Loop {
             traces: HashMap::new(),
             poller,
             shared,
+            restored: false,
             again: true,
             ended: false,
         })
+    }
+
+    /// What comes of it is no news for the next run.
+    fn restore(&mut self, devices: Vec<Remembered>) {
+        let now = Instant::now();
+        self.shard.restore(now, devices);
+        self.drain(now);
+        self.restored = true;
     }
 
     fn round(&mut self) -> io::Result<()> {
@@ -460,6 +479,7 @@ impl Loop {
             }
             Output::Ask(id, Question::KeyExchange(request)) => self.ask_workers(now, id, request),
             Output::Ask(id, Question::Directory(request)) => {
+                self.shared.known.note(&request, !self.restored);
                 let answer = self.shared.directory.answer(request);
                 self.shard.answer(now, id, answer);
             }

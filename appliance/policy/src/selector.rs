@@ -1,7 +1,7 @@
 //! Traffic selectors (RFC 7296 3.13, RFC 4301 4.4.1).
 
 use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 ///
 /// `start` and `end` are of one family and `start <= end`; likewise the ports. OPAQUE ports
 /// (RFC 4301) are kept as the wire has them: 65535 to 0.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct TrafficSelector {
     /// IP protocol number; 0: any.
     pub protocol: u8,

@@ -184,8 +184,8 @@ pub enum DirectoryRequest {
         tenant: TenantId,
         /// Identity, canonical.
         identity: Identity,
-        /// Outer endpoint.
-        endpoint: SocketAddr,
+        /// Where it is.
+        path: Path,
         /// Everything that its Child SAs cover on its side, or covered last.
         selectors: Vec<TrafficSelector>,
         /// It has Child SAs. Else it is remembered only, so that it is known when it returns.

@@ -10,7 +10,8 @@
 //!   half-open ones, `drive` does what established ones want done, `hints` is what is said outside
 //!   of SAs, [`admission`] who may begin;
 //! * devices: `placing` finds out which one a peer is and on which shard it lives, `contest` which
-//!   of its IKE SAs stays, `peer` is the device, `memory` what is kept of it, `liveness` its DPD;
+//!   of its IKE SAs stays, `peer` is the device, `memory` what is kept of it, [`restore`]
+//!   what another run of the gateway knew, `liveness` its DPD;
 //! * [`recorder`] is what was recorded of each device, and what a drop leaves behind;
 //! * [`trace`] tells every IKE message of one peer while somebody looks on;
 //! * plugins: [`hooks`] is what they are asked, `authorize` and `dpd_policy` carry out what they
@@ -48,6 +49,7 @@ mod reconcile;
 pub mod recorder;
 mod remake;
 mod responders;
+pub mod restore;
 mod revive;
 mod spi;
 mod status;

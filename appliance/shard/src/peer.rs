@@ -351,7 +351,7 @@ impl Shard {
         }
     }
 
-    fn tell_claim(&mut self, key: usize, alive: bool) {
+    pub(crate) fn tell_claim(&mut self, key: usize, alive: bool) {
         let Some(peer) = self.peers.get(key) else {
             return;
         };
@@ -360,7 +360,7 @@ impl Shard {
             shard: self.id,
             tenant: peer.tenant,
             identity: peer.identity.clone(),
-            endpoint: peer.path.remote,
+            path: peer.path,
             selectors: peer.selectors.clone(),
             alive,
         };

@@ -69,7 +69,7 @@ impl Directory {
                 shard,
                 tenant,
                 identity,
-                endpoint,
+                path,
                 selectors,
                 alive,
             } => {
@@ -78,7 +78,7 @@ impl Directory {
                     device,
                     shard,
                     identity,
-                    endpoint,
+                    endpoint: path.remote,
                     overlaps: false,
                     alive,
                 };

@@ -53,6 +53,7 @@ async fn gateway(
     let kept = policy.observability.incidents.clone();
     let options = EngineOptions {
         incidents: Some(kept.unwrap_or_else(|| state.join("incidents.redb"))),
+        devices: Some(state.join("devices.redb")),
         plugins: Some(crate::plugins::options()),
         no_offload,
         ..EngineOptions::default()

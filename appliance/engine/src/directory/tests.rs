@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use hawser_flight::Path;
 use proptest::prelude::*;
 use std::time::Instant;
 
@@ -31,7 +32,11 @@ fn claim_parsed(
         shard: ShardId(0),
         tenant: TENANT,
         identity: Identity::Fqdn(name.into()),
-        endpoint,
+        path: Path {
+            local: "192.0.2.1:4500".parse().unwrap(),
+            remote: endpoint,
+            encapsulated: true,
+        },
         selectors,
         alive,
     });

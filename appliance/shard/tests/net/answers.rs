@@ -57,7 +57,7 @@ impl Directory {
                 shard,
                 tenant,
                 identity,
-                endpoint,
+                path,
                 selectors,
                 alive,
             } => {
@@ -66,7 +66,7 @@ impl Directory {
                     device,
                     shard,
                     identity,
-                    endpoint,
+                    endpoint: path.remote,
                     overlaps: false,
                     alive,
                 };

@@ -15,6 +15,7 @@ use hawser_flight::{Event, Path};
 use hawser_policy::*;
 use hawser_shard::hooks::*;
 use hawser_shard::io::*;
+use hawser_shard::restore::Remembered;
 use hawser_shard::{Shard, ShardConfig};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -29,6 +30,7 @@ pub const LATENCY: Duration = Duration::from_millis(10);
 
 /// One machine: its shards, and what it did.
 pub struct Node {
+    policy: Arc<Policy>,
     pub shards: Vec<Shard>,
     pub directory: Directory,
     pub events: Vec<Event>,
@@ -133,17 +135,9 @@ impl World {
     pub fn add(&mut self, policy: Policy, shards: u8, nat: Option<Nat>) -> usize {
         let address = policy.listen.addresses[0];
         let policy = Arc::new(policy);
-        let make = |id: u8, seed: [u8; 32]| {
-            let config = ShardConfig {
-                id: ShardId(id),
-                shards,
-                seed,
-                policy: Arc::clone(&policy),
-            };
-            Shard::new(config, self.now)
-        };
-        let shards = (0..shards).map(|id| make(id, self.rng.random())).collect();
+        let shards = self.shards(&policy, shards);
         self.nodes.push(Node {
+            policy,
             shards,
             directory: Directory::default(),
             events: Vec::new(),
@@ -170,6 +164,32 @@ impl World {
         let node = self.nodes.len() - 1;
         self.drain(node);
         node
+    }
+
+    fn shards(&mut self, policy: &Arc<Policy>, shards: u8) -> Vec<Shard> {
+        let make = |id: u8| {
+            let config = ShardConfig {
+                id: ShardId(id),
+                shards,
+                seed: self.rng.random(),
+                policy: Arc::clone(policy),
+            };
+            Shard::new(config, self.now)
+        };
+        (0..shards).map(make).collect()
+    }
+
+    /// The node dies, and begins anew with what it remembers of devices.
+    pub fn restart(&mut self, node: usize, remembered: Vec<Remembered>) {
+        let policy = Arc::clone(&self.nodes[node].policy);
+        let count = u8::try_from(self.nodes[node].shards.len()).unwrap();
+        let mut shards = self.shards(&policy, count);
+        shards[0].restore(self.now, remembered);
+        let dead = &mut self.nodes[node];
+        (dead.shards, dead.directory) = (shards, Directory::default());
+        dead.routes.clear();
+        dead.events.clear();
+        self.drain(node);
     }
 
     fn send(&mut self, from: usize, path: Path, payload: Vec<u8>) {

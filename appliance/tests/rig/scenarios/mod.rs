@@ -20,6 +20,7 @@ mod recording;
 mod rekey;
 mod reload;
 mod renewal;
+mod restart;
 mod shutdown;
 mod spoof;
 mod suites;
@@ -84,6 +85,7 @@ pub fn all() -> Vec<Scenario> {
         rekey::scenarios(),
         renewal::scenarios(),
         reload::scenarios(),
+        restart::scenarios(),
         shutdown::scenarios(),
         spoof::scenarios(),
         suites::scenarios(),
