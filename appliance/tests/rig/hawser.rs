@@ -155,6 +155,12 @@ impl Hawser {
         })?;
         self.child.wait().context("waiting for hawser")
     }
+
+    /// Ends it as a crash does.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill().context("killing hawser")?;
+        self.child.wait().map(drop).context("waiting for hawser")
+    }
 }
 
 impl Drop for Hawser {

@@ -6,14 +6,17 @@ use hawser_flight::{CloseCause, Recording};
 use hawser_shard::recorder::{Incident as Told, Recall};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Drops are together that are no further apart: what is cut off at once is not missed at once,
 /// for each device's DPD begins with the last packet of its own.
-const TOGETHER: Duration = Duration::from_secs(10);
+pub(super) const TOGETHER: Duration = Duration::from_secs(10);
 /// So many together are a mass event, if they are also a twentieth of all that were up.
 const MASS: usize = 10;
 const SHARE: u64 = 20;
+/// A mass event that grows is written no more often than this, and less often when it is large.
+const PACE: Duration = Duration::from_secs(1);
 /// A mass event that does not end is told in pieces of so many.
 const LARGEST: usize = 100_000;
 
@@ -63,8 +66,12 @@ impl Case {
         Situation::last_drop(&self.peer.identity, &recording.entries, self.at_ms)?.cause()
     }
 
+    fn id(&self) -> (u64, u64) {
+        (self.recall.label.instance, self.at_ms)
+    }
+
     fn is_same_drop(&self, other: &Self) -> bool {
-        self.at_ms == other.at_ms && self.recall.label.instance == other.recall.label.instance
+        self.id() == other.id()
     }
 }
 
@@ -93,18 +100,73 @@ pub struct MassEvent {
 /// What is to be written.
 #[derive(Debug)]
 pub(super) enum Ready {
-    /// One drop, and how many dropped around it.
-    Drop(Case, u32),
-    /// Many.
-    Mass(Vec<Dropped>),
-    /// One that was written before has come back.
+    /// One drop.
+    Drop {
+        case: Rc<Case>,
+        /// How many dropped around it, up to now.
+        together: u32,
+        /// Nothing joins it any more: this is its last word.
+        settled: bool,
+    },
+    /// Many, or more of those that were written before.
+    Mass(Piece),
+    /// One that was settled before has come back.
     Back(Case),
 }
 
+/// A mass event as far as it has come.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// Its name in the file: the first drop that was known when it became one.
+    pub(super) at_ms: u64,
+    pub(super) dropped: Vec<Dropped>,
+    /// So many of them were written before.
+    pub(super) known: usize,
+    /// Drops that were written before one knew what they belong to.
+    pub(super) instead_of: Vec<Rc<Case>>,
+}
+
+/// A drop that may turn out to be one of many.
+#[derive(Debug)]
+struct Waiting {
+    case: Rc<Case>,
+    written: bool,
+}
+
+#[derive(Default)]
+struct Mass {
+    at_ms: u64,
+    dropped: Vec<Dropped>,
+    written: usize,
+    last: Option<Instant>,
+    instead_of: Vec<Rc<Case>>,
+}
+
+impl Mass {
+    /// It is written again as it grows, the larger the less often.
+    fn is_due(&self, now: Instant) -> bool {
+        let pace = PACE + PACE * u32::try_from(self.dropped.len() / 10_000).unwrap_or(u32::MAX);
+        let rested = |at: Instant| now.saturating_duration_since(at) >= pace;
+        self.dropped.len() > self.written && self.last.is_none_or(rested)
+    }
+
+    fn piece(&mut self, now: Instant) -> Ready {
+        let known = std::mem::replace(&mut self.written, self.dropped.len());
+        self.last = Some(now);
+        Ready::Mass(Piece {
+            at_ms: self.at_ms,
+            dropped: self.dropped.clone(),
+            known,
+            instead_of: std::mem::take(&mut self.instead_of),
+        })
+    }
+}
+
+/// Drops are written at once; those that turn out to be together become one.
 #[derive(Default)]
 pub(super) struct Burst {
-    waiting: Vec<Case>,
-    mass: Vec<Dropped>,
+    waiting: Vec<Waiting>,
+    mass: Mass,
     in_mass: HashSet<(u64, u64)>,
     last: Option<Instant>,
 }
@@ -112,65 +174,90 @@ pub(super) struct Burst {
 impl Burst {
     /// A drop or a return has come; `were_up` devices were up before.
     pub(super) fn take(&mut self, case: Case, were_up: u64) -> Option<Ready> {
-        let id = (case.recall.label.instance, case.at_ms);
         if case.is_back {
-            let same = self.waiting.iter_mut().find(|w| w.is_same_drop(&case));
-            return match same {
-                Some(waiting) => {
-                    waiting.recall = case.recall;
-                    None
-                }
-                None if self.in_mass.contains(&id) => None,
-                None => Some(Ready::Back(case)),
-            };
+            return self.take_back(case);
         }
         self.last = Some(case.came);
-        if !self.mass.is_empty() {
-            self.join(case);
+        if !self.mass.dropped.is_empty() {
+            self.join(&case);
             return None;
         }
         let now = case.came;
-        self.waiting.push(case);
-        let together = |w: &&Case| now.saturating_duration_since(w.came) <= TOGETHER;
+        self.waiting.push(Waiting {
+            case: Rc::new(case),
+            written: false,
+        });
+        let together = |w: &&Waiting| now.saturating_duration_since(w.case.came) <= TOGETHER;
         let count = self.waiting.iter().filter(together).count();
         if count >= MASS && count as u64 * SHARE >= were_up {
-            let waiting = std::mem::take(&mut self.waiting);
-            waiting.into_iter().for_each(|case| self.join(case));
+            self.become_mass();
         }
         None
     }
 
-    fn join(&mut self, case: Case) {
-        self.in_mass
-            .insert((case.recall.label.instance, case.at_ms));
-        let (cause, at_ms) = (case.cause(), case.at_ms);
-        self.mass.push(Dropped {
-            peer: case.peer,
-            at_ms,
-            cause,
+    fn take_back(&mut self, case: Case) -> Option<Ready> {
+        let mut waiting = self.waiting.iter_mut();
+        if let Some(same) = waiting.find(|w| w.case.is_same_drop(&case)) {
+            let came = same.case.came;
+            same.case = Rc::new(Case { came, ..case });
+            same.written = false;
+            return None;
+        }
+        (!self.in_mass.contains(&case.id())).then_some(Ready::Back(case))
+    }
+
+    fn become_mass(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let first = waiting.iter().map(|w| w.case.at_ms).min();
+        self.mass = Mass {
+            at_ms: first.unwrap_or(0),
+            ..Mass::default()
+        };
+        for Waiting { case, written } in waiting {
+            self.join(&case);
+            if written {
+                self.mass.instead_of.push(case);
+            }
+        }
+    }
+
+    fn join(&mut self, case: &Case) {
+        self.in_mass.insert(case.id());
+        self.mass.dropped.push(Dropped {
+            peer: case.peer.clone(),
+            at_ms: case.at_ms,
+            cause: case.cause(),
         });
     }
 
-    /// What has waited long enough; `end`: nothing waits any more.
+    /// What is not written yet, and what has waited long enough; `end`: nothing waits any more.
     pub(super) fn due(&mut self, now: Instant, end: bool) -> Vec<Ready> {
         let over = |at: Instant| end || now.saturating_duration_since(at) >= TOGETHER;
         let mut ready = Vec::new();
         let calm = self.last.is_none_or(over);
-        if !self.mass.is_empty() && (calm || self.mass.len() >= LARGEST) {
-            ready.push(Ready::Mass(std::mem::take(&mut self.mass)));
+        let ends = calm || self.mass.dropped.len() >= LARGEST;
+        let grew = self.mass.dropped.len() > self.mass.written;
+        if (ends && grew) || self.mass.is_due(now) {
+            ready.push(self.mass.piece(now));
+        }
+        if ends {
+            self.mass = Mass::default();
         }
         if calm {
             self.in_mass.clear();
         }
         let together = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
-        let waiting = std::mem::take(&mut self.waiting);
-        for case in waiting {
-            if over(case.came) {
-                ready.push(Ready::Drop(case, together));
-            } else {
-                self.waiting.push(case);
+        self.waiting.retain_mut(|waiting| {
+            let settled = over(waiting.case.came);
+            if settled || !std::mem::replace(&mut waiting.written, true) {
+                ready.push(Ready::Drop {
+                    case: Rc::clone(&waiting.case),
+                    together,
+                    settled,
+                });
             }
-        }
+            !settled
+        });
         ready
     }
 }
@@ -216,6 +303,13 @@ mod tests {
         }
     }
 
+    fn mass(ready: &[Ready]) -> &Piece {
+        match ready {
+            [Ready::Mass(piece)] => piece,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn ten_thousand_drops_are_one_event() {
         let begin = Instant::now();
@@ -225,18 +319,45 @@ mod tests {
             let case = Case::new(came, 1_000_000, told(n, n, false));
             assert!(burst.take(case, 10_000).is_none());
         }
+        // What is known is written at once, and none of them for itself.
         let late = begin + Duration::from_secs(19);
-        assert!(burst.due(late, false).is_empty(), "it may still go on");
-        let mut ready = burst.due(begin + Duration::from_secs(20), false);
-        let Some(Ready::Mass(dropped)) = ready.pop() else {
-            panic!("{ready:?}")
-        };
-        // The first ones made it one event only when there were enough of them.
+        let ready = burst.due(late, false);
+        let dropped = &mass(&ready).dropped;
         assert_eq!(dropped.len(), 10_000);
         assert_eq!(dropped[7].at_ms, 1_000_007);
         assert_eq!(dropped[7].cause, Some(CloseCause::DpdTimeout));
-        assert!(ready.is_empty());
+        assert!(mass(&ready).instead_of.is_empty());
+        // It goes on: the same event is written again, and what is new in it is known.
+        burst.take(Case::new(late, 1_000_000, told(10_000, 19_000, false)), 1);
+        assert!(burst.due(late, false).is_empty(), "not for each of them");
+        let ready = burst.due(late + TOGETHER, false);
+        assert_eq!(
+            (mass(&ready).at_ms, mass(&ready).known),
+            (1_000_000, 10_000)
+        );
+        assert_eq!(mass(&ready).dropped.len(), 10_001);
         assert!(burst.due(begin + TOGETHER * 9, true).is_empty());
+    }
+
+    #[test]
+    fn what_was_written_alone_becomes_part_of_the_event() {
+        let now = Instant::now();
+        let mut burst = Burst::default();
+        for n in 0..MASS as u64 {
+            burst.take(Case::new(now, 1000, told(n, 50 - n, false)), 100);
+            let ready = burst.due(now, false);
+            if n + 1 < MASS as u64 {
+                let [Ready::Drop { settled, .. }] = ready.as_slice() else {
+                    panic!("{ready:?}")
+                };
+                assert!(!settled);
+                continue;
+            }
+            assert_eq!(mass(&ready).at_ms, 1041);
+            assert_eq!(mass(&ready).dropped.len(), MASS);
+            assert_eq!(mass(&ready).instead_of.len(), MASS - 1);
+        }
+        assert!(burst.due(now, true).is_empty(), "nothing is left");
     }
 
     #[test]
@@ -246,9 +367,13 @@ mod tests {
         for n in 0..20 {
             burst.take(Case::new(now, 0, told(n, n, false)), 50_000);
         }
-        let ready = burst.due(now + TOGETHER, false);
-        assert_eq!(ready.len(), 20);
-        assert!(ready.iter().all(|r| matches!(r, Ready::Drop(_, 20))));
+        for (at, last) in [(now, false), (now + TOGETHER, true)] {
+            let ready = burst.due(at, false);
+            assert_eq!(ready.len(), 20);
+            let expected = |r: &Ready| matches!(r, Ready::Drop { together: 20, settled, .. } if *settled == last);
+            assert!(ready.iter().all(expected), "{ready:?}");
+        }
+        assert!(burst.due(now + TOGETHER, true).is_empty());
     }
 
     #[test]
@@ -256,14 +381,17 @@ mod tests {
         let now = Instant::now();
         let mut burst = Burst::default();
         burst.take(Case::new(now, 0, told(1, 5, false)), 2);
-        // Still waiting: what is written knows of the return.
+        assert_eq!(burst.due(now, false).len(), 1);
+        // It may still be one of many: what is written again knows of the return.
         assert!(burst.take(Case::new(now, 0, told(1, 5, true)), 2).is_none());
-        let mut ready = burst.due(now + TOGETHER, false);
-        let Some(Ready::Drop(case, 1)) = ready.pop() else {
-            panic!("{ready:?}")
-        };
-        assert!(case.recall.up);
-        // Written already: it is revised.
+        for at in [now, now + TOGETHER] {
+            let ready = burst.due(at, false);
+            let [Ready::Drop { case, .. }] = ready.as_slice() else {
+                panic!("{ready:?}")
+            };
+            assert!(case.recall.up);
+        }
+        // Settled already: it is revised.
         let back = burst.take(Case::new(now, 0, told(1, 5, true)), 2);
         assert!(matches!(back, Some(Ready::Back(_))));
     }

@@ -1,7 +1,7 @@
 //! The thread that judges drops and writes them down.
 
-use super::burst::{Burst, Case, MassEvent, Ready};
-use super::store::{Incident, Store};
+use super::burst::{Burst, Case, MassEvent, Piece, Ready};
+use super::store::{Incident, Store, Writing};
 use super::{Mail, Shelf};
 use hawser_flight::verdict::{NodeHealth, Situation, Verdict, judge};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -41,30 +41,44 @@ pub(super) fn run(mail: &Receiver<Mail>, shelf: &Shelf) {
 fn keep(shelf: &Shelf, ready: Vec<Ready>) {
     let health = shelf.health().lately(Instant::now());
     let store = shelf.store.as_ref();
-    let mut incidents = Vec::new();
-    let mut masses = Vec::new();
+    let mut writing = Writing::default();
     for ready in ready {
         match ready {
-            Ready::Drop(case, together) => {
+            Ready::Drop {
+                case,
+                together,
+                settled,
+            } => {
                 let incident = judged(&case, together, health);
-                shelf.count(incident.finding.verdict, 1);
-                incidents.push(incident);
+                if settled {
+                    shelf.count(incident.finding.verdict, 1);
+                }
+                writing.drops.push(incident);
             }
-            Ready::Back(case) => incidents.extend(store.and_then(|s| revised(s, &case))),
-            Ready::Mass(dropped) => {
-                shelf.count(Verdict::MassEvent, dropped.len() as u64);
-                let at_ms = dropped.iter().map(|d| d.at_ms).min().unwrap_or(0);
-                masses.push(MassEvent {
-                    at_ms,
-                    dropped,
-                    health,
-                });
+            Ready::Back(case) => writing.drops.extend(store.and_then(|s| revised(s, &case))),
+            Ready::Mass(piece) => {
+                let new = piece.dropped.len() - piece.known;
+                shelf.count(Verdict::MassEvent, new as u64);
+                mass_event(piece, health, &mut writing);
             }
         }
     }
-    if let Some(Err(error)) = store.map(|store| store.write(&incidents, &masses)) {
+    if let Some(Err(error)) = store.map(|store| store.write(&writing)) {
         tracing::error!("drops are not kept: {error}");
     }
+}
+
+fn mass_event(piece: Piece, health: NodeHealth, writing: &mut Writing) {
+    let replaced = piece.instead_of.iter();
+    writing
+        .replaced
+        .extend(replaced.map(|case| (case.peer.key(), case.at_ms)));
+    let event = MassEvent {
+        at_ms: piece.at_ms,
+        dropped: piece.dropped,
+        health,
+    };
+    writing.masses.push((event, piece.known));
 }
 
 fn judged(case: &Case, together: u32, health: NodeHealth) -> Incident {

@@ -2,7 +2,7 @@
 //!
 //! Values are JSON, deflated: what another version wrote stays readable.
 
-use super::burst::MassEvent;
+use super::burst::{MassEvent, TOGETHER};
 use flate2::Compression;
 use flate2::read::{DeflateDecoder, DeflateEncoder};
 use hawser_flight::verdict::{Finding, NodeHealth, Verdict};
@@ -113,6 +113,16 @@ enum Line {
     Mass(MassEvent),
 }
 
+/// What is written at once.
+#[derive(Default)]
+pub(super) struct Writing {
+    pub(super) drops: Vec<Incident>,
+    /// Each with how many of its drops an earlier writing of it knew.
+    pub(super) masses: Vec<(MassEvent, usize)>,
+    /// Drops that are part of a mass event now: peer and time.
+    pub(super) replaced: Vec<(String, u64)>,
+}
+
 /// The open file.
 pub(super) struct Store(Database);
 
@@ -124,18 +134,21 @@ impl Store {
         let database = Database::create(file).map_err(redb::Error::from)?;
         let store = Self(database);
         // The tables are there from now on: a reader never misses one.
-        store.write(&[], &[])?;
+        store.write(&Writing::default())?;
         Ok(store)
     }
 
-    /// Writes drops and mass events at once, and lets go of what is too old or too many.
-    pub(super) fn write(&self, drops: &[Incident], masses: &[MassEvent]) -> Result<(), Error> {
+    /// Writes, and lets go of what is too old or too many.
+    pub(super) fn write(&self, writing: &Writing) -> Result<(), Error> {
         let write = self.0.begin_write().map_err(redb::Error::from)?;
-        for incident in drops {
+        for incident in &writing.drops {
             put(&write, incident)?;
         }
-        for mass in masses {
-            put_mass(&write, mass)?;
+        for (mass, known) in &writing.masses {
+            put_mass(&write, mass, *known)?;
+        }
+        for (peer, at_ms) in &writing.replaced {
+            take(&write, peer, *at_ms)?;
         }
         let oldest = super::unix_ms().saturating_sub(KEPT.as_millis() as u64);
         forget_before(&write, oldest)?;
@@ -178,7 +191,9 @@ impl Store {
 
     pub(super) fn mass_event(&self, peer: &str, at_ms: u64) -> Result<Option<MassEvent>, Error> {
         let from = at_ms.saturating_sub(3_600_000);
-        for line in self.lines(from, at_ms)? {
+        // Shards tell drops in no common order: the event may be named by a later one.
+        let until = at_ms.saturating_add(TOGETHER.as_millis() as u64);
+        for line in self.lines(from, until)? {
             let Line::Mass(mass) = line else {
                 continue;
             };
@@ -256,7 +271,15 @@ fn put_peer(write: &WriteTransaction, peer: &PeerName) -> Result<(), Error> {
     Ok(())
 }
 
-fn put_mass(write: &WriteTransaction, mass: &MassEvent) -> Result<(), Error> {
+fn take(write: &WriteTransaction, peer: &str, at_ms: u64) -> Result<(), Error> {
+    let mut incidents = write.open_table(INCIDENTS).map_err(redb::Error::from)?;
+    let mut times = write.open_table(TIMES).map_err(redb::Error::from)?;
+    incidents.remove((peer, at_ms)).map_err(redb::Error::from)?;
+    times.remove((at_ms, peer)).map_err(redb::Error::from)?;
+    Ok(())
+}
+
+fn put_mass(write: &WriteTransaction, mass: &MassEvent, known: usize) -> Result<(), Error> {
     let packed = pack(&Line::Mass(mass.clone()))?;
     let mut times = write.open_table(TIMES).map_err(redb::Error::from)?;
     times
@@ -264,6 +287,7 @@ fn put_mass(write: &WriteTransaction, mass: &MassEvent) -> Result<(), Error> {
         .map_err(redb::Error::from)?;
     mass.dropped
         .iter()
+        .skip(known)
         .try_for_each(|d| put_peer(write, &d.peer))
 }
 
@@ -332,6 +356,15 @@ mod tests {
         }
     }
 
+    fn write(store: &Store, drops: &[Incident]) {
+        let drops = drops.to_vec();
+        let writing = Writing {
+            drops,
+            ..Writing::default()
+        };
+        store.write(&writing).unwrap();
+    }
+
     fn peer(network: &str, last_ms: u64) -> PeerName {
         PeerName {
             tenant: "default".into(),
@@ -353,7 +386,7 @@ mod tests {
             incident("172.16.2.0/24", now + 5),
         );
         let store = Store::open(&file).unwrap();
-        store.write(&[a.clone(), b.clone()], &[]).unwrap();
+        write(&store, &[a.clone(), b.clone()]);
         drop(store);
         let store = Store::open(&file).unwrap();
         assert_eq!(store.peers().unwrap(), [a.peer.clone(), b.peer.clone()]);
@@ -368,9 +401,7 @@ mod tests {
         let store = Store::open(&dir.path().join("i.redb")).unwrap();
         let now = super::super::unix_ms();
         for n in 0..40 {
-            store
-                .write(&[incident("172.16.1.0/24", now + n)], &[])
-                .unwrap();
+            write(&store, &[incident("172.16.1.0/24", now + n)]);
         }
         let key = peer("172.16.1.0/24", 0).key();
         let kept = store.of(&key).unwrap();
@@ -378,8 +409,8 @@ mod tests {
         assert_eq!(kept[0].at_ms, now + 39);
         // One from long ago is gone with the next that is written.
         let old = incident("172.16.9.0/24", now - 31 * 24 * 3_600_000);
-        store.write(std::slice::from_ref(&old), &[]).unwrap();
-        store.write(&[], &[]).unwrap();
+        write(&store, std::slice::from_ref(&old));
+        write(&store, &[]);
         assert!(store.of(&old.peer.key()).unwrap().is_empty());
         assert_eq!(store.peers().unwrap().len(), 1);
     }
@@ -399,7 +430,16 @@ mod tests {
             dropped: (0..10_000).map(dropped).collect(),
             health: NodeHealth::default(),
         };
-        store.write(&[], std::slice::from_ref(&mass)).unwrap();
+        // One of them was written before it was known to be one of many.
+        let early = incident("10.0.0.0/24", now);
+        write(&store, std::slice::from_ref(&early));
+        let writing = Writing {
+            masses: vec![(mass.clone(), 0)],
+            replaced: vec![(early.peer.key(), now)],
+            ..Writing::default()
+        };
+        store.write(&writing).unwrap();
+        assert!(store.of(&early.peer.key()).unwrap().is_empty());
         assert_eq!(store.lines(0, u64::MAX).unwrap().len(), 1);
         assert_eq!(store.since(0).unwrap().len(), 10_000);
         let one = &mass.dropped[7777];
