@@ -84,7 +84,9 @@ impl Shard {
             let Some(peer) = self.peers.get_mut(key) else {
                 continue;
             };
-            let spread = Duration::from_millis(peer.device.0 * 997 % ASK_ANEW.as_millis() as u64);
+            // The number of a device begins with its shard: it is large.
+            let most = ASK_ANEW.as_millis() as u64;
+            let spread = Duration::from_millis(peer.device.0 % most * 997 % most);
             match &mut peer.policed {
                 Some(policed) if !peer.ike_sas.is_empty() => {
                     policed.at = peer.dpd_at.take().or(Some(now + spread));

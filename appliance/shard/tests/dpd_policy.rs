@@ -47,13 +47,21 @@ fn case(evidence: &DpdEvidence) -> DpdDecided {
 
 /// Headquarters with the case's DPD, decided by a plugin.
 fn policed(policy: impl FnMut(&DpdEvidence) -> DpdDecided + 'static) -> (World, usize, usize) {
+    policed_in(11, policy)
+}
+
+/// The same in the world of a seed, on which the device's shard depends.
+fn policed_in(
+    seed: u64,
+    policy: impl FnMut(&DpdEvidence) -> DpdDecided + 'static,
+) -> (World, usize, usize) {
     let dpd = DpdSettings {
         mode: DpdMode::OnDemand,
         interval: 20 * SECOND,
         retry: 5 * SECOND,
         retries: 2,
     };
-    let mut world = World::new(11);
+    let mut world = World::new(seed);
     let spec = Spec {
         dpd: Some(dpd),
         ..Spec::default()
@@ -182,14 +190,17 @@ fn without_answers_the_template_decides_and_says_so_once() {
 
 #[test]
 fn a_plugin_that_is_loaded_later_is_asked_within_a_minute_about_every_device() {
-    let (mut world, hq, _) = policed(case);
-    world.hooks(hq, Hooks::default());
-    world.nodes[hq].dpd_asked.clear();
-    world.run(10 * SECOND);
-    assert!(world.nodes[hq].dpd_asked.is_empty());
-    world.hooks(hq, dpd_hooks());
-    world.run(61 * SECOND);
-    assert_eq!(world.nodes[hq].dpd_asked.len(), 1);
+    // On either shard.
+    for seed in 11..17 {
+        let (mut world, hq, _) = policed_in(seed, case);
+        world.hooks(hq, Hooks::default());
+        world.nodes[hq].dpd_asked.clear();
+        world.run(10 * SECOND);
+        assert!(world.nodes[hq].dpd_asked.is_empty());
+        world.hooks(hq, dpd_hooks());
+        world.run(61 * SECOND);
+        assert_eq!(world.nodes[hq].dpd_asked.len(), 1);
+    }
 }
 
 #[test]
