@@ -6,26 +6,27 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 
 use crate::fault::LoadError;
 
 const KEY: &str = "key";
-const TAG: usize = 32;
 /// Octets of code that are kept: some ten interpreters of Python, or hundreds of plugins in Rust.
 const ROOM: u64 = 512 << 20;
 
 /// A folder of `.cwasm` files and the key that authenticates them.
 ///
 /// The folder has mode 0700 and belongs to this user; the key is made on first use, has mode 0600
-/// and never leaves the folder. A file is an HMAC-SHA256 and the code; the HMAC covers the file's
-/// name too (hash of the component, fingerprint of the engine), so files cannot change places.
+/// and never leaves the folder. A file is the code, sealed with AES-256-GCM, and the nonce; its name
+/// (hash of the component, fingerprint of the engine) is sealed with it, so files cannot change
+/// places.
 /// What was not used for longest is removed where there is more than [`Cache::room`] says.
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
-    key: hmac::Key,
+    key: RandomizedNonceKey,
     room: u64,
 }
 
@@ -41,7 +42,8 @@ impl Cache {
             .map_err(at)?;
         private(&dir).map_err(at)?;
         let secret = key(&dir).map_err(at)?;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &secret)
+            .map_err(|_| at(io::Error::other("the key is none")))?;
         Ok(Self {
             dir,
             key,
@@ -60,13 +62,12 @@ impl Cache {
     pub(crate) fn get(&self, sha256: &str, fingerprint: &str) -> Option<Vec<u8>> {
         let name = name(sha256, fingerprint);
         let path = self.dir.join(&name);
-        let mut tag = [0; TAG];
-        let mut code = Vec::new();
         let mut file = File::open(&path).ok()?;
-        let read = file
-            .read_exact(&mut tag)
-            .and_then(|()| file.read_to_end(&mut code));
-        if read.is_ok() && self.verify(&name, &code, &tag) {
+        let mut sealed = Vec::new();
+        let read = file.read_to_end(&mut sealed);
+        if read.is_ok()
+            && let Ok(code) = self.unseal(&name, sealed)
+        {
             // Its age counts from its last use; where that cannot be written it goes a little early.
             let _ = file.set_modified(SystemTime::now());
             return Some(code);
@@ -81,8 +82,8 @@ impl Cache {
     pub(crate) fn put(&self, sha256: &str, fingerprint: &str, code: &[u8]) -> io::Result<()> {
         let name = name(sha256, fingerprint);
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-        file.write_all(self.tag(&name, code).as_ref())?;
-        file.write_all(code)?;
+        let sealed = self.seal(&name, code);
+        file.write_all(&sealed.map_err(|_| io::Error::other("it cannot be sealed"))?)?;
         let path = self.dir.join(name);
         file.persist(&path).map_err(|e| e.error)?;
         self.prune(&path)
@@ -112,17 +113,25 @@ impl Cache {
         Ok(())
     }
 
-    fn tag(&self, name: &str, code: &[u8]) -> hmac::Tag {
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(name.as_bytes());
-        context.update(&[0]);
-        context.update(code);
-        context.sign()
+    fn seal(&self, name: &str, code: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        let mut sealed = code.to_vec();
+        let nonce = self
+            .key
+            .seal_in_place_append_tag(Aad::from(name), &mut sealed)?;
+        sealed.extend_from_slice(nonce.as_ref());
+        Ok(sealed)
     }
 
-    fn verify(&self, name: &str, code: &[u8], tag: &[u8]) -> bool {
-        let made = self.tag(name, code);
-        aws_lc_rs::constant_time::verify_slices_are_equal(made.as_ref(), tag).is_ok()
+    fn unseal(&self, name: &str, mut sealed: Vec<u8>) -> Result<Vec<u8>, Unspecified> {
+        let at = sealed.len().checked_sub(NONCE_LEN).ok_or(Unspecified)?;
+        let nonce = Nonce::try_assume_unique_for_key(&sealed[at..])?;
+        sealed.truncate(at);
+        let octets = self
+            .key
+            .open_in_place(nonce, Aad::from(name), &mut sealed)?
+            .len();
+        sealed.truncate(octets);
+        Ok(sealed)
     }
 }
 

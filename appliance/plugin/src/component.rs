@@ -83,6 +83,8 @@ pub struct Inspection {
     pub size: usize,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
+    /// Whether a backtrace shows the names of its functions.
+    pub named: bool,
 }
 
 /// Reads names and versions, and refuses what could never run. `granted` are prefixes of
@@ -94,7 +96,11 @@ pub fn inspect(bytes: &[u8], limit: usize, granted: &[String]) -> Result<Inspect
     }
     header(bytes)?;
     sections(bytes)?;
-    let (imports, exports) = names(bytes)?;
+    let Names {
+        imports,
+        exports,
+        functions,
+    } = names(bytes)?;
     let hook = hook_of(&exports)?;
     let package_version = version_of(&exports, hook)?;
     let stubs = check_imports(&imports, granted)?;
@@ -105,6 +111,7 @@ pub fn inspect(bytes: &[u8], limit: usize, granted: &[String]) -> Result<Inspect
         stubs,
         size: bytes.len(),
         sha256: hex::encode(sha256(bytes)),
+        named: functions,
     })
 }
 
@@ -171,10 +178,20 @@ pub(crate) fn leb128(bytes: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// Names of what the outermost component imports and exports.
-fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), LoadError> {
+/// Names in a component.
+#[derive(Default)]
+struct Names {
+    /// What the outermost component imports.
+    imports: Vec<String>,
+    /// What it exports.
+    exports: Vec<String>,
+    /// Whether a module within has names of its functions.
+    functions: bool,
+}
+
+fn names(bytes: &[u8]) -> Result<Names, LoadError> {
     let malformed = |error: wasmparser::BinaryReaderError| LoadError::Malformed(error.to_string());
-    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    let mut names = Names::default();
     let mut depth = 0usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(malformed)? {
@@ -184,19 +201,24 @@ fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), LoadError> {
                 for import in section {
                     let import = import.map_err(malformed)?;
                     if !matches!(import.ty, ComponentTypeRef::Type(_)) {
-                        imports.push(import.name.name.to_owned());
+                        names.imports.push(import.name.name.to_owned());
                     }
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    exports.push(export.map_err(malformed)?.name.name.to_owned());
+                    names
+                        .exports
+                        .push(export.map_err(malformed)?.name.name.to_owned());
                 }
+            }
+            Payload::CustomSection(section) if depth > 0 && section.name() == "name" => {
+                names.functions = true;
             }
             _ => {}
         }
     }
-    Ok((imports, exports))
+    Ok(names)
 }
 
 /// `hawser:plugin/dpd@0.1.0` -> (`dpd`, `0.1.0`).

@@ -124,15 +124,26 @@ pub struct Evidence {
 }
 
 /// The DPD plugins as one worker sees them: an instance for each plugin and tenant, reused from
-/// call to call. It is not shared; every worker makes its own.
+/// call to call. It is not shared; every worker makes its own. Of the gateway's instances it keeps
+/// at most a quarter: with more tenants, those asked last.
 pub struct DpdHost {
     plugins: Arc<Plugins>,
     revision: u64,
     by_tenant: HashMap<String, HashMap<String, Option<usize>>>,
     /// Tenant and template of the last call, and where their instance is: most calls are like it.
     last: Option<(String, String, usize)>,
-    instances: Vec<(String, Reused<Dpd>)>,
+    instances: Vec<OfTenant>,
+    /// Counts calls.
+    calls: u64,
     batch: Batch,
+}
+
+/// The instance of a plugin for a tenant.
+struct OfTenant {
+    tenant: String,
+    reused: Reused<Dpd>,
+    /// The call that used it last.
+    used: u64,
 }
 
 impl DpdHost {
@@ -144,6 +155,7 @@ impl DpdHost {
             by_tenant: HashMap::new(),
             last: None,
             instances: Vec::new(),
+            calls: 0,
             batch: Batch::default(),
         }
     }
@@ -161,9 +173,11 @@ impl DpdHost {
         evidence: &[Evidence],
     ) -> Option<Result<Decided<Vec<Decision>>, Failure>> {
         let index = self.instance(tenant, template)?;
-        let (_, reused) = &mut self.instances[index];
+        self.make_room(index);
+        let instance = &mut self.instances[index];
+        instance.used = self.calls;
         let batch = &mut self.batch;
-        Some(reused.call(|live| {
+        Some(instance.reused.call(|live| {
             let mut chunks = evidence.chunks(BATCH);
             let mut decisions =
                 batch.decide(live, tenant, template, chunks.next().unwrap_or(&[]))?;
@@ -173,6 +187,29 @@ impl DpdHost {
             count(live.meter(), &decisions);
             Ok(decisions)
         }))
+    }
+
+    /// Lets the instance go that was not used for longest, where one is to be made and there are
+    /// as many as this worker may keep.
+    fn make_room(&mut self, index: usize) {
+        self.calls += 1;
+        if self.instances[index].reused.is_live() {
+            return;
+        }
+        let most = (self.plugins.limits().instances / 4).max(1) as usize;
+        let live = || self.instances.iter().filter(|of| of.reused.is_live());
+        if live().count() < most {
+            return;
+        }
+        let oldest = live().map(|of| of.used).min();
+        let oldest = self
+            .instances
+            .iter_mut()
+            .filter(|of| of.reused.is_live())
+            .find(|of| Some(of.used) == oldest);
+        if let Some(oldest) = oldest {
+            oldest.reused.let_go();
+        }
     }
 
     /// Where the instance for this tenant and template is.
@@ -195,10 +232,13 @@ impl DpdHost {
             return Some(index);
         }
         let index = self.plugins.dpd(tenant, template).map(|slot| {
-            let same = |(of, reused): &(String, Reused<Dpd>)| of == tenant && reused.is_of(&slot);
+            let same = |of: &OfTenant| of.tenant == tenant && of.reused.is_of(&slot);
             self.instances.iter().position(same).unwrap_or_else(|| {
-                self.instances
-                    .push((tenant.to_owned(), Reused::new(Arc::clone(&slot))));
+                self.instances.push(OfTenant {
+                    tenant: tenant.to_owned(),
+                    reused: Reused::new(Arc::clone(&slot)),
+                    used: 0,
+                });
                 self.instances.len() - 1
             })
         });

@@ -47,15 +47,23 @@ pub enum PluginFault {
     /// It said that it cannot do what it was asked (`log.format`).
     #[error("declined: {0}")]
     Declined(String),
-    /// No instance could be made: the pool is full, or an import is missing.
+    /// No instance could be made.
     #[error("could not be started: {0}")]
     Start(String),
+    /// The gateway's instances are all in use: nothing that a plugin can help.
+    #[error("found no room for an instance: {0}")]
+    NoRoom(String),
     /// Too many faults within a minute; nothing was called.
     #[error("is disabled: {0}")]
     Disabled(String),
 }
 
 impl PluginFault {
+    /// Whether the plugin is to blame.
+    pub(crate) fn is_its_own(&self) -> bool {
+        !matches!(self, Self::NoRoom(_))
+    }
+
     /// A short word for metrics.
     pub fn code(&self) -> &'static str {
         match self {
@@ -69,6 +77,7 @@ impl PluginFault {
             Self::Init { .. } => "init",
             Self::Declined(_) => "declined",
             Self::Start(_) => "start",
+            Self::NoRoom(_) => "no_room",
             Self::Disabled(_) => "disabled",
         }
     }

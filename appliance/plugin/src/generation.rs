@@ -141,7 +141,7 @@ impl<W: World> Slot<W> {
             origin: failure.origin.clone(),
             fault: failure.fault.clone(),
         });
-        if self.disable_after(generation) {
+        if failure.fault.is_its_own() && self.disable_after(generation) {
             self.sink.send(PluginEvent::Disabled {
                 hook,
                 scope,
@@ -212,6 +212,16 @@ impl<W: World> Reused<W> {
 
     pub(crate) fn is_of(&self, slot: &Arc<Slot<W>>) -> bool {
         Arc::ptr_eq(&self.slot, slot)
+    }
+
+    /// Whether it keeps an instance.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Keeps none; the next call makes another.
+    pub(crate) fn let_go(&mut self) {
+        self.live = None;
     }
 
     /// Calls the current generation, on an instance that is made where there is none, where the

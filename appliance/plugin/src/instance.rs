@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use wasmtime::{ResourceLimiter, Store, Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, WasmBacktrace};
 
 use crate::bindings::dpd_policy::hawser::plugin::host;
 use crate::clock::CallClock;
@@ -245,6 +245,7 @@ fn fault_of(error: &wasmtime::Error, store: &Store<HostState>, stage: Stage) -> 
             limit: state.room.memory_limit,
         },
         Some(trap) => PluginFault::Trap(format!("{trap}\n{}", words())),
+        None if error.is::<PoolConcurrencyLimitError>() => PluginFault::NoRoom(error.to_string()),
         None if stage == Stage::Start => PluginFault::Start(cut(&format!("{error:#}"), BACKTRACE)),
         None => untyped(error),
     }

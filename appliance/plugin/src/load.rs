@@ -193,8 +193,8 @@ impl Loader {
 fn deserialize(engine: &PluginEngine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: `code` must come from wasmtime's compiler unchanged. It is either what our own
     // compiler just handed over (this process, or our child over a pipe that nobody else holds),
-    // or content of the cache, which is held in memory and whose HMAC under the key of this
-    // gateway was verified over exactly these octets. wasmtime itself refuses another version,
+    // or content of the cache, which is held in memory and which was opened with the key of
+    // this gateway, exactly these octets. wasmtime itself refuses another version,
     // configuration or processor.
     unsafe { Component::deserialize(engine.wasmtime(), code) }
 }

@@ -1,4 +1,4 @@
-//! Who made a plugin (ed25519), and what this gateway made itself (HMAC).
+//! Who made a plugin: ed25519.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};

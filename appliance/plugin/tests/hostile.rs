@@ -7,7 +7,7 @@ mod fixtures;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fixtures::{Fixture, data, probe_all};
+use fixtures::{Fixture, data, hostile};
 use hawser_plugin::dpd::{Action, Evidence, sample_evidence};
 use hawser_plugin::{
     AuthorizationHost, DpdHost, Failure, Hook, LoadError, LogHost, Options, PluginFault, Plugins,
@@ -62,7 +62,7 @@ fn dpd_failure(fixture: &Fixture) -> Failure {
 #[test]
 fn an_endless_loop_meets_its_deadline() {
     let start = Instant::now();
-    let failure = dpd_failure(&Fixture::dpd("loop", 1_000).misbehaves("(loop $l (br $l))"));
+    let failure = dpd_failure(&hostile::endless_loop());
     assert!(
         matches!(failure.fault, PluginFault::Deadline { limit, .. } if limit == Duration::from_millis(5)),
         "{failure}"
@@ -72,22 +72,41 @@ fn an_endless_loop_meets_its_deadline() {
 
 #[test]
 fn a_deep_recursion_exhausts_its_stack() {
-    let fixture = Fixture::dpd("deep", 1_000)
-        .misbehaves("(drop (i32.add (i32.const 1) (call $hook (local.get 0) (local.get 1) (local.get 2) (local.get 3))))");
-    let failure = dpd_failure(&fixture);
+    let failure = dpd_failure(&hostile::deep_recursion());
     assert!(matches!(failure.fault, PluginFault::Stack(_)), "{failure}");
 }
 
 #[test]
 fn a_memory_bomb_hits_the_limit() {
-    let fixture = Fixture::dpd("bomb", 1_000).misbehaves(
-        "(loop $l (if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then unreachable)) (br $l))",
-    );
-    let failure = dpd_failure(&fixture);
+    let failure = dpd_failure(&hostile::memory_bomb());
     assert!(
         matches!(failure.fault, PluginFault::Memory { limit } if limit == 16 << 20),
         "{failure}"
     );
+}
+
+#[test]
+fn a_table_bomb_hits_the_limit() {
+    let mut fixture = Fixture::dpd("table", 1_000).misbehaves(
+        "(loop $l (br_if $l (i32.ne (table.grow $t (ref.null func) (i32.const 1000)) (i32.const -1))))
+         (if (i32.gt_u (table.size $t) (i32.const 50000)) (then (return (i32.const 0)))) unreachable",
+    );
+    fixture.items = "(table $t 1 funcref)".into();
+    let failure = dpd_failure(&fixture);
+    assert!(matches!(failure.fault, PluginFault::Trap(_)), "{failure}");
+}
+
+#[test]
+fn what_needs_too_much_from_the_start_is_not_loaded() {
+    for (items, what) in [
+        ("(memory $more 300)", "memor"),
+        ("(table $t 60000 funcref)", "table"),
+    ] {
+        let mut fixture = Fixture::dpd("large", 1_000);
+        fixture.items = items.into();
+        let error = load_error(Hook::DpdPolicy, &fixture.source()).to_string();
+        assert!(error.contains(what), "{error}");
+    }
 }
 
 #[test]
@@ -108,11 +127,7 @@ fn a_trap_shows_names_and_last_words() {
 
 #[test]
 fn a_trap_at_the_nth_call_costs_that_call() {
-    let mut fixture = Fixture::dpd("nth", 1_000).misbehaves(
-        "(global.set $n (i32.add (global.get $n) (i32.const 1)))
-         (if (i32.eq (global.get $n) (i32.const 5)) (then unreachable))",
-    );
-    fixture.items = "(global $n (mut i32) (i32.const 0))".into();
+    let fixture = hostile::trap_at_the_fifth_call();
     let plugins = plugins();
     plugins
         .load(Hook::DpdPolicy, &Scope::global(), &fixture.source())
@@ -127,9 +142,7 @@ fn a_trap_at_the_nth_call_costs_that_call() {
 
 #[test]
 fn a_wrong_number_of_decisions_is_a_bad_answer() {
-    let mut fixture = Fixture::dpd("two", 1_000);
-    fixture.body = probe_all(1_000, "(i32.const 3)");
-    let failure = dpd_failure(&fixture);
+    let failure = dpd_failure(&hostile::three_decisions());
     assert!(
         matches!(failure.fault, PluginFault::BadAnswer(_)),
         "{failure}"
@@ -138,11 +151,7 @@ fn a_wrong_number_of_decisions_is_a_bad_answer() {
 
 #[test]
 fn an_answer_out_of_its_memory_is_a_bad_answer() {
-    let fixture = Fixture::dpd("wild", 1_000).misbehaves(
-        "(i32.store (i32.const 528) (i32.const 0x7fffff00)) (i32.store (i32.const 532) (i32.const 1))
-         (return (i32.const 528))",
-    );
-    let failure = dpd_failure(&fixture);
+    let failure = dpd_failure(&hostile::wild_answer());
     assert!(
         matches!(failure.fault, PluginFault::BadAnswer(_)),
         "{failure}"
@@ -151,16 +160,7 @@ fn an_answer_out_of_its_memory_is_a_bad_answer() {
 
 #[test]
 fn a_huge_answer_is_too_much() {
-    // 10,000 decisions that all point to the same 1 MiB text: 10 GB for a careless host.
-    let fixture = Fixture::dpd("huge", 1_000).misbehaves(
-        "(loop $l (if (i32.lt_u (local.get $i) (i32.const 10000)) (then
-           (i32.store8 (i32.add (i32.const 131072) (i32.mul (local.get $i) (i32.const 40))) (i32.const 3))
-           (i32.store offset=12 (i32.add (i32.const 131072) (i32.mul (local.get $i) (i32.const 40))) (i32.const 1048576))
-           (local.set $i (i32.add (local.get $i) (i32.const 1))) (br $l))))
-         (i32.store (i32.const 528) (i32.const 131072)) (i32.store (i32.const 532) (i32.const 10000))
-         (return (i32.const 528))",
-    );
-    let failure = dpd_failure(&fixture);
+    let failure = dpd_failure(&hostile::huge_answer());
     assert!(
         matches!(failure.fault, PluginFault::TooMuchOutput(_)),
         "{failure}"
@@ -252,9 +252,7 @@ fn wider_selectors_are_a_fault_and_three_disable() {
 
 #[test]
 fn a_plugin_that_fails_at_its_start_is_not_loaded() {
-    let mut fixture = Fixture::dpd("init", 1_000);
-    fixture.init = "unreachable".into();
-    let error = load_error(Hook::DpdPolicy, &fixture.source());
+    let error = load_error(Hook::DpdPolicy, &hostile::trap_at_init().source());
     assert!(
         matches!(
             &error,
@@ -367,21 +365,9 @@ fn another_version_says_which_fit() {
     assert_eq!(info.package_version, "0.1.7");
 }
 
-fn imports(from: &'static str, package: &'static str, code: &str) -> Fixture {
-    let mut fixture = Fixture::dpd("imports", 1_000).misbehaves(code);
-    fixture.imports = format!(r#"(import "{from}" "get" (func $get))"#);
-    fixture.wit = vec![("world dpd-policy {", package)];
-    fixture
-}
-
 #[test]
 fn imports_of_another_host_are_refused_by_name() {
-    let fixture = imports(
-        "other:host/api@1.0.0",
-        "package other:host@1.0.0 { interface api { get: func(); } }\nworld dpd-policy { import other:host/api@1.0.0;",
-        "",
-    );
-    let error = load_error(Hook::DpdPolicy, &fixture.source());
+    let error = load_error(Hook::DpdPolicy, &hostile::of_another_host().source());
     assert!(
         matches!(&error, LoadError::Import(name) if name == "other:host/api@1.0.0"),
         "{error}"
@@ -390,11 +376,12 @@ fn imports_of_another_host_are_refused_by_name() {
 
 #[test]
 fn wasi_is_refused_unless_granted_as_a_stub() {
-    let fixture = imports(
-        "wasi:cli/environment@0.2.0",
+    let mut fixture = Fixture::dpd("imports", 1_000).misbehaves("(call $get)");
+    fixture.imports = r#"(import "wasi:cli/environment@0.2.0" "get" (func $get))"#.into();
+    fixture.wit = vec![(
+        "world dpd-policy {",
         "package wasi:cli@0.2.0 { interface environment { get: func(); } }\nworld dpd-policy { import wasi:cli/environment@0.2.0;",
-        "(call $get)",
-    );
+    )];
     let error = load_error(Hook::DpdPolicy, &fixture.source());
     assert!(
         matches!(&error, LoadError::Wasi(name) if name == "wasi:cli/environment@0.2.0"),
