@@ -11,6 +11,7 @@ mod dpd;
 mod flaps;
 mod metrics;
 mod told;
+mod turns;
 
 pub(crate) use decisions::{Decisions, not_authorized, not_policed};
 pub(crate) use metrics::{describe, publish};

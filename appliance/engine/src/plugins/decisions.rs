@@ -1,15 +1,15 @@
-//! The queues between shards and the threads that ask plugins: bounded, by hook, DPD in batches of
-//! one tenant and template.
+//! The queues between shards and the threads that ask plugins: bounded, by hook, fair among tenants
+//! and templates, DPD in batches of one of them.
 
 use super::clock::Clock;
 use super::flaps::Flaps;
+use super::turns::Turns;
 use super::{authorization, dpd};
 use crate::directory::Directory;
 use crate::mailbox::{Control, Mailbox};
 use hawser_plugin::{AuthorizationHost, DpdHost, Plugins};
 use hawser_shard::hooks::{AuthorizeRequest, Authorized, DpdDecided, DpdEvidence};
 use hawser_shard::io::{Answer, AskId, ShardId};
-use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,44 +23,21 @@ const AUTHORIZERS: usize = 2;
 /// Threads that decide about liveness.
 const POLICIES: usize = 1;
 
-/// Tenant and template.
-type Group = (Arc<str>, Arc<str>);
 type Asked<T> = (ShardId, AskId, Box<T>);
 
-#[derive(Default)]
 struct Waiting {
-    authorize: VecDeque<Asked<AuthorizeRequest>>,
-    dpd: HashMap<Group, VecDeque<Asked<DpdEvidence>>>,
-    /// Whose turn it is; those with questions, each once.
-    turns: VecDeque<Group>,
-    dpd_count: usize,
+    authorize: Turns<Asked<AuthorizeRequest>>,
+    dpd: Turns<Asked<DpdEvidence>>,
     stopping: bool,
 }
 
-impl Waiting {
-    /// The next questions of one tenant and template.
-    fn take_dpd(&mut self) -> Option<(Group, Vec<Asked<DpdEvidence>>)> {
-        let group = self.turns.pop_front()?;
-        let queue = self.dpd.get_mut(&group)?;
-        let batch: Vec<_> = queue.drain(..queue.len().min(dpd::BATCH)).collect();
-        if queue.is_empty() {
-            self.dpd.remove(&group);
-        } else {
-            self.turns.push_back(group.clone());
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            authorize: Turns::new(QUEUE),
+            dpd: Turns::new(QUEUE),
+            stopping: false,
         }
-        self.dpd_count -= batch.len();
-        Some((group, batch))
-    }
-
-    fn put_dpd(&mut self, asked: Asked<DpdEvidence>) {
-        let evidence = &asked.2;
-        let group = (Arc::clone(&evidence.tenant), Arc::clone(&evidence.template));
-        let queue = self.dpd.entry(group.clone()).or_default();
-        queue.push_back(asked);
-        if queue.len() == 1 {
-            self.turns.push_back(group);
-        }
-        self.dpd_count += 1;
     }
 }
 
@@ -101,12 +78,13 @@ impl Decisions {
         id: AskId,
         request: Box<AuthorizeRequest>,
     ) -> Option<Answer> {
-        let mut waiting = self.lock();
-        if waiting.authorize.len() >= QUEUE {
+        let group = (
+            Arc::clone(&request.tenant_name),
+            Arc::clone(&request.template),
+        );
+        if !self.lock().authorize.put(group, (shard, id, request)) {
             return Some(not_authorized(FULL));
         }
-        waiting.authorize.push_back((shard, id, request));
-        drop(waiting);
         self.to_authorize.notify_one();
         None
     }
@@ -118,12 +96,10 @@ impl Decisions {
         id: AskId,
         evidence: Box<DpdEvidence>,
     ) -> Option<Answer> {
-        let mut waiting = self.lock();
-        if waiting.dpd_count >= QUEUE {
+        let group = (Arc::clone(&evidence.tenant), Arc::clone(&evidence.template));
+        if !self.lock().dpd.put(group, (shard, id, evidence)) {
             return Some(not_policed(FULL));
         }
-        waiting.put_dpd((shard, id, evidence));
-        drop(waiting);
         self.to_police.notify_one();
         None
     }
@@ -161,27 +137,28 @@ impl Decisions {
 
     fn authorize_all(&self) {
         let host = AuthorizationHost::new(Arc::clone(&self.registry));
-        while let Some((shard, id, request)) =
-            self.next(&self.to_authorize, |w| w.authorize.pop_front())
-        {
-            // Whoever asked has given up: the time is for those behind.
-            if request.until <= Instant::now() {
-                continue;
+        while let Some((group, asked)) = self.next(&self.to_authorize, |w| w.authorize.take(1)) {
+            for (shard, id, request) in asked {
+                // Whoever asked has given up: the time is for those behind.
+                if request.until <= Instant::now() {
+                    continue;
+                }
+                // A bug in a library ends one handshake, not the thread.
+                let decide = || Answer::Authorized(authorization::decide(self, &host, &request));
+                let answer = catch_unwind(AssertUnwindSafe(decide));
+                self.answer(shard, id, answer.unwrap_or_else(|_| not_authorized(PANIC)));
             }
-            // A bug in a library ends one handshake, not the thread.
-            let decide = || Answer::Authorized(authorization::decide(self, &host, &request));
-            let answer = catch_unwind(AssertUnwindSafe(decide));
-            self.answer(shard, id, answer.unwrap_or_else(|_| not_authorized(PANIC)));
+            self.lock().authorize.done(&group);
         }
     }
 
     fn police_all(&self) {
         let host = || DpdHost::new(Arc::clone(&self.registry));
         let mut own = host();
-        while let Some(((tenant, template), batch)) = self.next(&self.to_police, Waiting::take_dpd)
-        {
+        while let Some((group, batch)) = self.next(&self.to_police, |w| w.dpd.take(dpd::BATCH)) {
+            let (tenant, template) = &group;
             let evidence: Vec<&DpdEvidence> = batch.iter().map(|(.., e)| &**e).collect();
-            let decide = || dpd::decide(self.clock, &mut own, &tenant, &template, &evidence);
+            let decide = || dpd::decide(self.clock, &mut own, tenant, template, &evidence);
             let answers = catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| {
                 own = host();
                 vec![DpdDecided::Undecided(PANIC.to_owned()); batch.len()]
@@ -189,6 +166,7 @@ impl Decisions {
             for ((shard, id, _), answer) in batch.iter().zip(answers) {
                 self.answer(*shard, *id, Answer::DpdPolicy(answer));
             }
+            self.lock().dpd.done(&group);
         }
     }
 }

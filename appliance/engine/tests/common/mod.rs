@@ -13,6 +13,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 
+pub(crate) mod fleet;
+
 pub(crate) struct Site {
     pub(crate) engine: EngineHandle,
     /// The inside, one end for each shard.
@@ -93,9 +95,9 @@ impl Site {
             .port()
     }
 
-    /// Into a queue that the packet's own shard need not have, as a TUN does.
-    pub(crate) fn send(&self, packet: &[u8]) {
-        let _ = self.inner[self.inner.len() - 1].send(packet);
+    /// Into a queue that the packet's own shard need not have, as a TUN does; says whether there was room.
+    pub(crate) fn send(&self, packet: &[u8]) -> bool {
+        self.inner[self.inner.len() - 1].send(packet).is_ok()
     }
 
     pub(crate) fn received(&self) -> Vec<Vec<u8>> {
@@ -156,11 +158,11 @@ pub(crate) fn branch(shards: u8, hq_port: u16) -> Policy {
     )
 }
 
-fn secret() -> Secret {
+pub(crate) fn secret() -> Secret {
     Secret::new(b"a secret that is long enough for anybody".to_vec())
 }
 
-fn policy(shards: u8, template: PeerTemplate, pad: Vec<PadEntry>) -> Policy {
+pub(crate) fn policy(shards: u8, template: PeerTemplate, pad: Vec<PadEntry>) -> Policy {
     Policy {
         revision: 0,
         listen: Listen {
@@ -195,7 +197,12 @@ fn ike_proposal() -> IkeProposal {
     IkeProposal::parse("aes128-sha256-x25519").unwrap()
 }
 
-fn template(local: &str, remote: &str, name: &str, initiate: Option<Initiate>) -> PeerTemplate {
+pub(crate) fn template(
+    local: &str,
+    remote: &str,
+    name: &str,
+    initiate: Option<Initiate>,
+) -> PeerTemplate {
     let selector = |t: &str| vec![TrafficSelector::parse(t).unwrap()];
     let hour = std::time::Duration::from_secs(3600);
     PeerTemplate {
