@@ -1,9 +1,11 @@
 //! Headquarters: real shards, and everything around them that the engine is otherwise.
 
 use crate::answers::{self, Directory};
+use crate::scenario::Scenario;
 use hawser_esp::packet::Ecn;
 use hawser_flight::{Event, Path, PeerLabel};
 use hawser_policy::{Policy, TenantId};
+use hawser_shard::hooks::{HookScope, Hooks};
 use hawser_shard::io::*;
 use hawser_shard::recorder::Incident;
 use hawser_shard::view::PeerView;
@@ -49,6 +51,8 @@ pub struct Gateway {
     rng: ChaCha8Rng,
     /// What must not happen, and did.
     pub wrongs: Vec<String>,
+    /// What is kept of the run for plugins, where that is wanted.
+    pub(crate) scenario: Option<Scenario>,
 }
 
 #[derive(Default)]
@@ -104,6 +108,19 @@ impl Gateway {
             finished: 0,
             rng,
             wrongs: Vec::new(),
+            scenario: None,
+        }
+    }
+
+    /// From now on the shards ask what they ask where a DPD plugin is loaded, and it is kept.
+    pub fn keep_scenario(&mut self, now: Instant) {
+        self.scenario = Some(Scenario::new(now));
+        let hooks = Arc::new(Hooks {
+            dpd: vec![HookScope::default()],
+            ..Hooks::default()
+        });
+        for shard in &mut self.shards {
+            shard.hooks(now, Arc::clone(&hooks));
         }
     }
 
@@ -245,8 +262,14 @@ impl Gateway {
             Output::Ask(id, Question::KeyExchange(work)) => {
                 self.effects.push(Effect::Work(shard, id, work));
             }
+            Output::Ask(id, Question::DpdPolicy(evidence)) => {
+                if let Some(scenario) = &mut self.scenario {
+                    let answer = scenario.decide(&evidence);
+                    self.shards[shard].answer(now, id, Answer::DpdPolicy(answer));
+                }
+            }
             // No plugin is loaded here: nobody asks.
-            Output::Ask(_, Question::Authorize(_) | Question::DpdPolicy(_)) => {}
+            Output::Ask(_, Question::Authorize(_)) => {}
             Output::Route(change) => self.route(&change),
             Output::Send(to, message) => self.effects.push(Effect::Mail(to, message)),
             Output::Event(label, event) => self.effects.push(Effect::Event(label, event)),

@@ -23,6 +23,7 @@ pub mod plan;
 pub mod policies;
 pub mod queue;
 pub mod run;
+pub mod scenario;
 pub mod shrink;
 pub mod trace;
 pub mod weather;

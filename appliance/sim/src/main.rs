@@ -3,10 +3,11 @@
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use hawser_sim::plan::Plan;
-use hawser_sim::run::{Outcome, run};
+use hawser_sim::run::{Outcome, run, run_and_keep};
 use hawser_sim::shrink::shrink;
 use rustix::time::{ClockId, clock_gettime};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs headquarters and its branches through faults on virtual time.
@@ -33,6 +34,10 @@ struct Arguments {
     /// Print what happens.
     #[arg(long)]
     trace: bool,
+    /// Write what a DPD policy was asked and what happened into this folder, for
+    /// `hawser plugin test PLUGIN --scenario DIR`.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seeds", "shrink"])]
+    scenario: Option<PathBuf>,
     /// Go on after a seed that fails.
     #[arg(long)]
     keep_going: bool,
@@ -52,7 +57,7 @@ fn main() -> Result<ExitCode> {
         if arguments.calm {
             plan.faults.clear();
         }
-        let outcome = one(&plan, &arguments);
+        let outcome = one(&plan, &arguments)?;
         calm = (calm.0 + outcome.calm.0, calm.1 + outcome.calm.1);
         match &outcome.failure {
             None => clean += 1,
@@ -77,18 +82,28 @@ fn main() -> Result<ExitCode> {
     })
 }
 
-fn one(plan: &Plan, arguments: &Arguments) -> Outcome {
+fn one(plan: &Plan, arguments: &Arguments) -> Result<Outcome> {
     if arguments.shrink
         && let Some((plan, _)) = shrink(plan.clone())
     {
         let outcome = run(&plan, true);
         println!("{plan}");
         outcome.lines.iter().for_each(|line| println!("{line}"));
-        return outcome;
+        return Ok(outcome);
     }
-    let outcome = run(plan, arguments.trace);
+    let outcome = match &arguments.scenario {
+        None => run(plan, arguments.trace),
+        Some(folder) => {
+            let (outcome, scenario) = run_and_keep(plan, arguments.trace);
+            if let Some(scenario) = scenario {
+                let failed = || format!("writing into {}", folder.display());
+                scenario.write(folder).with_context(failed)?;
+            }
+            outcome
+        }
+    };
     outcome.lines.iter().for_each(|line| println!("{line}"));
-    outcome
+    Ok(outcome)
 }
 
 fn summary(clean: u64, failed: &[u64], (asked, answered): (u64, u64)) {

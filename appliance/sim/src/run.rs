@@ -1,6 +1,7 @@
 //! One run from its plan to its verdict.
 
 use crate::plan::Plan;
+use crate::scenario::Scenario;
 use crate::world::World;
 
 /// How a run went.
@@ -20,8 +21,19 @@ pub struct Outcome {
 
 /// Runs a plan to its end or to the first failure.
 pub fn run(plan: &Plan, verbose: bool) -> Outcome {
+    finish(World::new(plan.clone(), verbose)).0
+}
+
+/// The same, with everything kept that `hawser plugin test` plays; to be asked, a DPD policy has to
+/// be there, so the run is another one than [`run`]'s.
+pub fn run_and_keep(plan: &Plan, verbose: bool) -> (Outcome, Option<Scenario>) {
     let mut world = World::new(plan.clone(), verbose);
-    let end = world.start + plan.length();
+    world.gateway.keep_scenario(world.now);
+    finish(world)
+}
+
+fn finish(mut world: World) -> (Outcome, Option<Scenario>) {
+    let end = world.start + world.plan.length();
     world.run_until(end);
     if world.failure.is_none() {
         world.shut_down();
@@ -29,11 +41,12 @@ pub fn run(plan: &Plan, verbose: bool) -> Outcome {
     let calm = world.ledger.iter().fold((0, 0), |(asked, answered), l| {
         (asked + u64::from(l.calm.0), answered + u64::from(l.calm.1))
     });
-    Outcome {
+    let outcome = Outcome {
         failure: world.failure.take(),
         hash: world.trace.hash(),
         datagrams: world.trace.datagrams(),
         calm,
         lines: world.trace.lines().to_vec(),
-    }
+    };
+    (outcome, world.gateway.scenario.take())
 }

@@ -353,6 +353,9 @@ impl World {
                 self.queue.push(self.mail_at, Happening::Mail(to, message));
             }
             Effect::Event(label, event) => {
+                if let Some(scenario) = &mut self.gateway.scenario {
+                    scenario.happened(self.now, label.clone(), &event);
+                }
                 let who = label.map(|l| format!("{}@{}", l.identity, l.path.remote));
                 let who = who.unwrap_or_default();
                 self.trace

@@ -102,8 +102,13 @@ impl Report {
     }
 }
 
-/// The text of a file, or where it is a report, of one of its members.
+/// The text of a file, or where it is a report or a folder, of one of its members.
 pub(crate) fn read(path: &str, member: &str) -> anyhow::Result<String> {
+    let inside = Path::new(path).join(member);
+    let path = match inside.to_str() {
+        Some(inside) if Path::new(path).is_dir() => inside,
+        _ => path,
+    };
     let mut octets = Vec::new();
     let file = File::open(path).with_context(|| format!("cannot read {path}"))?;
     file.take(LARGEST)

@@ -1,6 +1,6 @@
 //! `hawser plugin check FILE`.
 
-use super::bench::Bench;
+use super::bench::{Bench, Strain};
 use crate::cli::Health;
 use crate::cli::client::print;
 use clap::Args;
@@ -34,8 +34,10 @@ impl Check {
             let value = json!({
                 "version": 1,
                 "name": says.name, "plugin_version": says.version, "summary": says.summary,
-                "hook": file.hook.as_str(), "octets": bench.octets, "sha256": file.sha256,
-                "stubs": file.stubs, "memory": bench.memory(),
+                "hook": file.hook.as_str(), "package_version": file.package_version,
+                "octets": bench.octets, "sha256": file.sha256,
+                "imports": file.imports, "stubs": file.stubs, "named": file.named,
+                "memory": bench.memory(),
                 "calls": strain.calls, "median_ns": strain.median.as_nanos() as u64,
                 "longest_ns": strain.longest.as_nanos() as u64,
                 "faults": strain.faults,
@@ -43,53 +45,74 @@ impl Check {
             print(&format!("{value:#}\n"))?;
             return Ok(Health::when(strain.faults.is_empty()));
         }
-        let mut text = String::new();
-        writeln!(text, "{} {}: {}", says.name, says.version, says.summary)?;
-        writeln!(
-            text,
-            "  world       {} of hawser:plugin (this gateway speaks {FITTING})",
-            file.hook
+        print(&report(&bench, &strain)?)?;
+        Ok(Health::when(strain.faults.is_empty()))
+    }
+}
+
+/// The answer for people.
+fn report(bench: &Bench, strain: &Strain) -> Result<String, std::fmt::Error> {
+    let (file, says) = (&bench.checked.inspection, &bench.checked.description);
+    let mut text = format!("{} {}: {}\n", says.name, says.version, says.summary);
+    let mut line = |name: &str, value: String| writeln!(text, "  {name:<12}{value}");
+    line(
+        "world",
+        format!(
+            "{} of hawser:plugin {} (this gateway speaks {FITTING})",
+            file.hook, file.package_version
+        ),
+    )?;
+    line(
+        "size",
+        format!("{} octets, sha256 {}", bench.octets, file.sha256),
+    )?;
+    line("imports", names(&file.imports))?;
+    if !file.stubs.is_empty() {
+        line(
+            "stubs",
+            format!("{}: they trap when called", names(&file.stubs)),
         )?;
-        writeln!(
-            text,
-            "  size        {} octets, sha256 {}",
-            bench.octets, file.sha256
-        )?;
-        let stubs = if file.stubs.is_empty() {
-            "hawser:plugin alone".to_owned()
-        } else {
-            format!("stubs that trap when called: {}", file.stubs.join(" "))
-        };
-        writeln!(text, "  imports     {stubs}")?;
-        writeln!(text, "  load        {:.0?}, compiled here", bench.loading)?;
-        writeln!(text, "  self-test   passed")?;
-        writeln!(
-            text,
-            "  memory      {} KiB an instance",
-            bench.memory() >> 10
-        )?;
-        writeln!(
-            text,
-            "  calls       {}: median {:.1?}, longest {:.1?} (limit {:.0?})",
+    }
+    line("load", format!("{:.0?}, compiled here", bench.loading))?;
+    line("self-test", "passed".into())?;
+    line(
+        "memory",
+        format!("{} KiB an instance", bench.memory() >> 10),
+    )?;
+    line(
+        "calls",
+        format!(
+            "{}: median {:.1?}, longest {:.1?} (limit {:.0?})",
             strain.calls,
             strain.median,
             strain.longest,
             bench.deadline()
-        )?;
-        match strain.faults.first() {
-            None => writeln!(
-                text,
-                "  faults      none, also where questions are at the edges of what is possible"
-            )?,
-            Some(first) => writeln!(
-                text,
-                "  faults      {}; the first: {first}\n  on a fault  {}",
-                strain.faults.len(),
-                fallback(file.hook)
-            )?,
-        }
-        print(&text)?;
-        Ok(Health::when(strain.faults.is_empty()))
+        ),
+    )?;
+    let faults = match strain.faults.first() {
+        None => "none, also where questions are at the edges of what is possible".into(),
+        Some(first) => format!("{}; the first: {first}", strain.faults.len()),
+    };
+    line("faults", faults)?;
+    line(
+        "on a trap",
+        format!(
+            "its instance is thrown away, and {}; three within a minute disable it",
+            fallback(file.hook)
+        ),
+    )?;
+    let backtrace = match file.named {
+        true => "with the names of its functions",
+        false => "without names: it was built without a name section",
+    };
+    line("backtrace", backtrace.into())?;
+    Ok(text)
+}
+
+fn names(of: &[String]) -> String {
+    match of {
+        [] => "nothing".into(),
+        some => some.join(" "),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::report;
 use anyhow::{Context as _, bail};
 use hawser_plugin::dpd::{Action, Decision, Evidence, Trigger, sample_evidence};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// One thing that happens to the device.
@@ -71,6 +72,7 @@ const STORIES: &[(&str, &[Step])] = &[
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Asked {
     pub(super) at_ms: u64,
+    pub(super) device: u64,
     pub(super) trigger: Trigger,
     pub(super) action: String,
 }
@@ -85,7 +87,7 @@ pub(super) enum Scenario {
 }
 
 impl Scenario {
-    /// A story by its name, or evidence from a file of JSON lines or a bug report.
+    /// A story by its name, or evidence from a file of JSON lines, a bug report, or a run of the simulator.
     pub(super) fn find(name: &str) -> anyhow::Result<Self> {
         if let Some((_, steps)) = STORIES.iter().find(|(n, _)| *n == name) {
             return Ok(Self::Story(steps));
@@ -101,22 +103,35 @@ impl Scenario {
     pub(super) fn play(&self, decide: Decide<'_>) -> anyhow::Result<Vec<Asked>> {
         match self {
             Self::Story(steps) => Device::new(decide).play(steps),
-            Self::Recorded(pieces) => {
-                let ask = |piece: &Evidence| {
-                    let decision = decide(piece)?;
-                    Ok(Asked {
-                        at_ms: piece.now_ms,
-                        trigger: piece.trigger,
-                        action: words(&decision.action),
-                    })
-                };
-                pieces.iter().map(ask).collect()
-            }
+            Self::Recorded(pieces) => recorded(pieces, decide),
         }
     }
 }
 
-/// One JSON value a line, of a file or of a member of a bug report.
+/// What was recorded is asked again; of each device the policy has the memo that it left itself.
+fn recorded(pieces: &[Evidence], decide: Decide<'_>) -> anyhow::Result<Vec<Asked>> {
+    let mut memos: HashMap<u64, Vec<u8>> = HashMap::new();
+    let mut all = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let mut piece = piece.clone();
+        if let Some(memo) = memos.get(&piece.device) {
+            piece.memo.clone_from(memo);
+        }
+        let decision = decide(&piece)?;
+        if let Some(memo) = decision.memo {
+            memos.insert(piece.device, memo);
+        }
+        all.push(Asked {
+            at_ms: piece.now_ms,
+            device: piece.device,
+            trigger: piece.trigger,
+            action: words(&decision.action),
+        });
+    }
+    Ok(all)
+}
+
+/// One JSON value a line, of a file or of a member of a bug report or folder.
 pub(super) fn lines<T: serde::de::DeserializeOwned>(
     path: &str,
     member: &str,
@@ -227,6 +242,7 @@ impl<'a> Device<'a> {
         let now = self.evidence.now_ms;
         self.asked.push(Asked {
             at_ms: now,
+            device: self.evidence.device,
             trigger,
             action: words(&decision.action),
         });
@@ -267,6 +283,24 @@ pub(super) fn seconds(ms: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_finds_its_own_memo_again_and_nobody_elses() -> anyhow::Result<()> {
+        let piece = |device| Evidence {
+            device,
+            ..sample_evidence().swap_remove(0)
+        };
+        let mut seen = Vec::new();
+        let mut policy = |piece: &Evidence| {
+            seen.push(piece.memo.clone());
+            let memo = Some([&piece.memo[..], &[piece.device as u8]].concat());
+            let (action, ext) = (Action::Wait, Vec::new());
+            Ok(Decision { action, memo, ext })
+        };
+        Scenario::Recorded([1, 2, 1, 2].map(piece).to_vec()).play(&mut policy)?;
+        assert_eq!(seen, [vec![], vec![], vec![1], vec![2]]);
+        Ok(())
+    }
 
     #[test]
     fn a_silent_device_is_given_up_by_a_policy_that_does() -> anyhow::Result<()> {

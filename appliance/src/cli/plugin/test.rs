@@ -23,7 +23,7 @@ pub(in crate::cli) struct Test {
     plugin: String,
     /// dpd-policy: silent, answers, idle, one-way, nat-move, or a file of evidence as JSON lines;
     /// log-format: sample, or a file of events as JSON lines; peer-authorization: sample.
-    /// In place of these files, an archive that `hawser bugreport` made.
+    /// In place of these files, an archive that `hawser bugreport` made, or the folder of a run of the simulator.
     #[arg(long)]
     scenario: String,
     /// Its settings: a JSON object.
@@ -46,12 +46,28 @@ impl Test {
         let own = play(bench, &scenario)?;
         let built_in = play(&Bench::load(BUILT_IN, None, Value::Null)?, &scenario)?;
         let (name, all) = (&bench.checked.description.name, beside(&own, &built_in));
-        let mut text = format!("{:>9}  {:<13}{:<44}built-in\n", "time", "asked", name);
+        // Which device, where there are several.
+        let several = all.iter().any(|(a, ..)| a.device != all[0].0.device);
+        let of = |device: String| {
+            if several {
+                format!("{device:>20} ")
+            } else {
+                String::new()
+            }
+        };
+        let device = of("device".into());
+        let mut text = format!(
+            "{:>9} {device} {:<13}{:<44}built-in\n",
+            "time", "asked", name
+        );
         for (asked, own, built_in) in all {
             let mark = if own == built_in { ' ' } else { '*' };
             let trigger = format!("{:?}", asked.trigger);
-            let at = seconds(asked.at_ms);
-            writeln!(text, "{at:>8.1}s {mark}{trigger:<13}{own:<44}{built_in}")?;
+            let (at, device) = (seconds(asked.at_ms), of(asked.device.to_string()));
+            writeln!(
+                text,
+                "{at:>8.1}s {device}{mark}{trigger:<13}{own:<44}{built_in}"
+            )?;
         }
         print(&text)?;
         Ok(Health::Healthy)
@@ -109,15 +125,17 @@ fn play(bench: &Bench, scenario: &Scenario) -> anyhow::Result<Vec<Asked>> {
     })
 }
 
+fn same(a: &Asked, b: &Asked) -> bool {
+    (a.at_ms, a.device, a.trigger) == (b.at_ms, b.device, b.trigger)
+}
+
 /// Both lists as one, in the order of time; where only one was asked the other's place is a dash.
 fn beside<'a>(own: &'a [Asked], other: &'a [Asked]) -> Vec<(&'a Asked, &'a str, &'a str)> {
     let (mut own, mut other) = (own.iter().peekable(), other.iter().peekable());
     let mut all = Vec::new();
     loop {
         let next = match (own.peek(), other.peek()) {
-            (Some(a), Some(b)) if (a.at_ms, a.trigger) == (b.at_ms, b.trigger) => {
-                (own.next(), other.next())
-            }
+            (Some(a), Some(b)) if same(a, b) => (own.next(), other.next()),
             (Some(a), Some(b)) if a.at_ms <= b.at_ms => (own.next(), None),
             (Some(_), None) => (own.next(), None),
             (_, Some(_)) => (None, other.next()),
