@@ -171,7 +171,9 @@ impl Adaptive {
         let idle = idle.max(LEAST_IDLE_MS);
         // Multiplied with an odd constant, numbers in a row land far from each other.
         let place = (evidence.device.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) & 0xffff;
-        let earlier = idle / 5 * place / 0x1_0000;
+        // An hour at most: 32 bits, of which a fifth is a multiplication.
+        let fifth = u64::from(u32::try_from(idle).unwrap_or(u32::MAX) / 5);
+        let earlier = (fifth * place) >> 16;
         active_ms(evidence) + idle - earlier
     }
 

@@ -42,15 +42,16 @@ impl Memo {
         })
     }
 
-    pub(crate) fn write(&self) -> Vec<u8> {
-        let mut octets = Vec::with_capacity(LENGTH);
-        octets.extend([FORM, self.patience]);
-        octets.extend(self.rtt_us.to_le_bytes());
-        octets.extend(self.deviation_us.to_le_bytes());
-        octets.extend(self.survived_ms.to_le_bytes());
-        octets.extend(self.forgot_ms.to_le_bytes());
-        octets.extend(self.active_ms.to_le_bytes());
-        octets.extend(self.probing_since_ms.to_le_bytes());
+    pub(crate) fn write(&self) -> [u8; LENGTH] {
+        let mut octets = [0; LENGTH];
+        octets[0] = FORM;
+        octets[1] = self.patience;
+        octets[2..6].copy_from_slice(&self.rtt_us.to_le_bytes());
+        octets[6..10].copy_from_slice(&self.deviation_us.to_le_bytes());
+        octets[10..14].copy_from_slice(&self.survived_ms.to_le_bytes());
+        octets[14..18].copy_from_slice(&self.forgot_ms.to_le_bytes());
+        octets[18..26].copy_from_slice(&self.active_ms.to_le_bytes());
+        octets[26..].copy_from_slice(&self.probing_since_ms.to_le_bytes());
         octets
     }
 
