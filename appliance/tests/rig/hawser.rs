@@ -120,6 +120,11 @@ impl Hawser {
         })
     }
 
+    /// Where its admin API is.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// The gateway's process.
     pub fn pid(&self) -> Result<Pid> {
         i32::try_from(self.child.id())

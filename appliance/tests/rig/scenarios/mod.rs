@@ -24,6 +24,7 @@ mod restart;
 mod shutdown;
 mod spoof;
 mod suites;
+mod swap;
 
 use std::time::Duration;
 
@@ -89,6 +90,7 @@ pub fn all() -> Vec<Scenario> {
         shutdown::scenarios(),
         spoof::scenarios(),
         suites::scenarios(),
+        swap::scenarios(),
     ];
     files.into_iter().flatten().collect()
 }
