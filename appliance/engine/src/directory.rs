@@ -59,6 +59,7 @@ impl Directory {
                 path,
                 selectors,
                 alive,
+                ..
             } => {
                 let mut book = self.tenants.entry(tenant).or_default();
                 book.release(device);

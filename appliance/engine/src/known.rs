@@ -30,9 +30,11 @@ struct Key {
     selectors: Vec<TrafficSelector>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Record {
     path: Path,
+    /// Inbound SPIs of its Child SAs.
+    spis: Vec<u32>,
     up: bool,
     /// Since when, in milliseconds since 1970.
     since_ms: u64,
@@ -106,6 +108,7 @@ impl Known {
             path,
             selectors,
             alive,
+            spis,
             ..
         } = request
         else {
@@ -124,6 +127,7 @@ impl Known {
         });
         let record = Record {
             path: *path,
+            spis: spis.clone(),
             up: *alive,
             since_ms: unix_ms(),
         };
@@ -237,6 +241,7 @@ fn read(file: &std::path::Path, tenants: &[String]) -> Result<(Database, Vec<Rem
             identity: key.identity,
             path: record.path,
             selectors: key.selectors,
+            spis: record.spis,
         })
     };
     Ok((database, known.into_iter().filter_map(device).collect()))
@@ -285,6 +290,7 @@ mod tests {
             },
             selectors: selectors.map(Option::unwrap).collect(),
             alive,
+            spis: vec![port.into()],
         }
     }
 
@@ -292,7 +298,10 @@ mod tests {
         let mut notes = Vec::new();
         let (known, devices) = Known::open(Some(file), &testing::policy(1), &mut notes);
         assert_eq!(notes, [""; 0]);
-        let of = |d: &Remembered| (d.path.remote.port(), d.selectors[0].to_string());
+        let of = |d: &Remembered| {
+            assert_eq!(d.spis, [u32::from(d.path.remote.port())]);
+            (d.path.remote.port(), d.selectors[0].to_string())
+        };
         let mut devices: Vec<_> = devices.iter().map(of).collect();
         devices.sort();
         (known, devices)

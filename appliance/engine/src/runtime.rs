@@ -22,7 +22,9 @@ use crate::{raw, tun};
 use hawser_policy::Policy;
 use hawser_shard::ShardConfig;
 use hawser_shard::io::ShardId;
+use hawser_shard::restore::Remembered;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -65,7 +67,7 @@ impl Engine {
         let events = EventBus::new();
         let directory = Arc::new(Directory::default());
         let incidents = Incidents::start(options.incidents.as_deref(), &mut notes)?;
-        let (known, mut remembered) = Known::open(options.devices.as_deref(), &policy, &mut notes);
+        let (known, remembered) = Known::open(options.devices.as_deref(), &policy, &mut notes);
         known.start()?;
         let mut workers = workers::start(&queues, options.workers.unwrap_or_else(cores))?;
         // From here on workers wait: an error ends them.
@@ -112,11 +114,11 @@ impl Engine {
             runtime: outside.runtime,
             routes: outside.routes,
         });
-        let share = remembered.len().div_ceil(usize::from(shards).max(1));
+        let mut remembered = by_shard(remembered, shards);
         let shards = outer.into_iter().zip(inner).zip(0u8..);
         for ((outer, inner), id) in shards {
             let own = Own {
-                remembered: remembered.split_off(remembered.len().saturating_sub(share)),
+                remembered: remembered.remove(&ShardId(id)).unwrap_or_default(),
                 config: shard_config(id, &policy),
                 outer,
                 inner,
@@ -131,6 +133,17 @@ impl Engine {
         }
         Ok(handle)
     }
+}
+
+/// Each goes to the shard that what it still sends comes to.
+fn by_shard(devices: Vec<Remembered>, shards: u8) -> HashMap<ShardId, Vec<Remembered>> {
+    let mut all: HashMap<_, Vec<_>> = HashMap::new();
+    for device in devices {
+        let spi = device.spis.last().copied().unwrap_or_default();
+        let shard = hawser_shard::shard_of(spi.to_be_bytes()[0], shards);
+        all.entry(shard).or_default().push(device);
+    }
+    all
 }
 
 fn shard_count(policy: &Policy) -> Result<u8, StartError> {

@@ -67,6 +67,9 @@ impl Shard {
         if !ours {
             return;
         }
+        if self.awaited_calls(now, u32::from_be_bytes(*spi), path) {
+            return;
+        }
         let awaited = u64::from(u32::from_be_bytes(*spi));
         if self.index.maker(awaited).is_some() && path.encapsulated {
             return self.ask_maker(now, awaited, path);

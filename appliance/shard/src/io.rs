@@ -190,6 +190,8 @@ pub enum DirectoryRequest {
         selectors: Vec<TrafficSelector>,
         /// It has Child SAs. Else it is remembered only, so that it is known when it returns.
         alive: bool,
+        /// Inbound SPIs of those.
+        spis: Vec<u32>,
     },
 }
 

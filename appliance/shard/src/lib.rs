@@ -132,6 +132,7 @@ pub struct Shard {
     index: Index,
     census: Census,
     kept: KeptSas,
+    awaited: restore::Awaited,
     /// Where devices are being revived, over all shards.
     reviving: Reviving,
     sad: Sad<usize>,
@@ -197,6 +198,7 @@ impl Shard {
             index: Index::default(),
             census: Census::default(),
             kept: KeptSas::default(),
+            awaited: restore::Awaited::default(),
             reviving: Reviving::default(),
             sad: Sad::new(),
             pairs: Slab::new(),

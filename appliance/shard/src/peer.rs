@@ -45,8 +45,8 @@ pub(crate) struct Peer {
     pub(crate) pairs: Vec<usize>,
     /// What its pairs cover or covered last.
     pub(crate) selectors: Vec<TrafficSelector>,
-    /// Endpoint and life that the directory was told with these selectors.
-    claimed: Option<(SocketAddr, bool)>,
+    /// Endpoint, life and inbound SPIs that the directory was told with these selectors.
+    claimed: Option<(SocketAddr, bool, Vec<u32>)>,
     pub(crate) up: bool,
     pub(crate) since: Instant,
     pub(crate) down_cause: Option<CloseCause>,
@@ -332,9 +332,11 @@ impl Shard {
         });
         held.dedup();
         let alive = !held.is_empty();
-        let told = Some((peer.path.remote, alive));
+        let pairs = peer.pairs.iter().filter_map(|p| self.pairs.get(*p));
+        let spis: Vec<u32> = pairs.map(|pair| pair.spi_in).collect();
+        let told = Some((peer.path.remote, alive, spis));
         let first = peer.selectors.is_empty();
-        let returned = alive && peer.claimed.is_some_and(|(_, lived)| !lived);
+        let returned = alive && peer.claimed.as_ref().is_some_and(|(_, lived, _)| !lived);
         if peer.claimed == told && (!alive || held == peer.selectors) || first && !alive {
             return;
         }
@@ -351,7 +353,15 @@ impl Shard {
         }
     }
 
-    pub(crate) fn tell_claim(&mut self, key: usize, alive: bool) {
+    /// Tells the directory of a device that another run knew.
+    pub(crate) fn claim_remembered(&mut self, key: usize) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.claimed = Some((peer.path.remote, false, Vec::new()));
+        }
+        self.tell_claim(key, false);
+    }
+
+    fn tell_claim(&mut self, key: usize, alive: bool) {
         let Some(peer) = self.peers.get(key) else {
             return;
         };
@@ -363,6 +373,12 @@ impl Shard {
             path: peer.path,
             selectors: peer.selectors.clone(),
             alive,
+            spis: peer
+                .claimed
+                .iter()
+                .flat_map(|(.., spis)| spis)
+                .copied()
+                .collect(),
         };
         self.tell(Question::Directory(request));
     }

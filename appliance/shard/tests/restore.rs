@@ -39,7 +39,18 @@ fn remembered(world: &World, node: usize) -> Vec<Remembered> {
             encapsulated: true,
         },
         selectors: vec![TrafficSelector::parse("172.16.1.0/24").unwrap()],
+        spis: sent_on(world, node),
     }]
+}
+
+/// The SPI of the last ESP packet that a node has sent.
+fn sent_on(world: &World, node: usize) -> Vec<u32> {
+    let mut sent = world.nodes[node].overheard.iter().rev();
+    let spi = sent.find_map(|(path, bytes)| {
+        let spi = u32::from_be_bytes(*bytes.first_chunk()?);
+        (path.local.port() == 4500 && spi != 0).then_some(spi)
+    });
+    spi.into_iter().collect()
 }
 
 fn outcomes(world: &World, node: usize) -> Vec<RevivalOutcome> {
@@ -92,6 +103,25 @@ fn one_that_begins_by_itself_is_the_device_that_is_known() {
     world.command(node, Command::Reset(device));
     world.run(90 * SECOND);
     is_whole(&mut world, hq, node);
+}
+
+#[test]
+fn one_that_has_moved_meanwhile_is_called_where_it_sends_from() {
+    for seed in 0..6 {
+        let (mut world, hq, node) = world(hq(&Spec::default()), seed);
+        world.inner(node, 0, udp(BRANCH, LAN));
+        world.run(SECOND);
+        let known = remembered(&world, node);
+        assert_eq!(known[0].spis.len(), 1);
+        world.nodes[node].nat.as_mut().unwrap().port = 20_000;
+        world.restart(hq, known);
+        world.run(SECOND);
+        for _ in 0..3 {
+            world.inner(node, 0, udp(BRANCH, LAN));
+            world.run(SECOND);
+        }
+        is_whole(&mut world, hq, node);
+    }
 }
 
 #[test]

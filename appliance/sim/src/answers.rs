@@ -72,6 +72,7 @@ impl Directory {
                 path,
                 selectors,
                 alive,
+                ..
             } => {
                 self.claims.retain(|c| c.located.device != device);
                 let located = Located {

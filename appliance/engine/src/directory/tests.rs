@@ -39,6 +39,7 @@ fn claim_parsed(
         },
         selectors,
         alive,
+        spis: Vec::new(),
     });
 }
 

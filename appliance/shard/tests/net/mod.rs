@@ -184,7 +184,11 @@ impl World {
         let policy = Arc::clone(&self.nodes[node].policy);
         let count = u8::try_from(self.nodes[node].shards.len()).unwrap();
         let mut shards = self.shards(&policy, count);
-        shards[0].restore(self.now, remembered);
+        for device in remembered {
+            let bucket = device.spis.last().map_or(0, |spi| spi.to_be_bytes()[0]);
+            let shard = usize::from(hawser_shard::shard_of(bucket, count).0);
+            shards[shard].restore(self.now, vec![device]);
+        }
         let dead = &mut self.nodes[node];
         (dead.shards, dead.directory) = (shards, Directory::default());
         dead.routes.clear();
