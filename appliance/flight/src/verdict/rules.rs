@@ -50,8 +50,8 @@ pub(super) static RULES: &[Rule] = &[
         advice: Advice {
             branch: "strongSwan: set `charon.make_before_break = yes`, so that the new SA stands \
                      before the old one goes.",
-            headquarters: "Hawser: `uniqueness = \"device\"`; Comware: `ikev2 profile`, shorten \
-                           `sa duration`, so that what is left behind ends soon.",
+            headquarters: "Hawser: `uniqueness = \"device\"`; Comware: `sa duration` in the ikev2 \
+                           profile shorter, so that what is left behind ends soon.",
         },
     },
     Rule {
@@ -89,8 +89,9 @@ pub(super) static RULES: &[Rule] = &[
         verdict: Verdict::Replaced,
         test: replaced,
         advice: Advice {
-            branch: "strongSwan: `unique = replace` and one connection for this peer, so that it \
-                     does not begin several SAs; and a network that no other branch has.",
+            branch: "strongSwan: one connection for this peer, begun in one way (`start`, or `trap`, \
+                     in all of `start_action`, `dpd_action` and `close_action`), so that it does not \
+                     begin several SAs; and a network that no other branch has.",
             headquarters: "Hawser: `uniqueness = \"device\"`, which asks the old SA before it goes.",
         },
     },
@@ -115,27 +116,29 @@ pub(super) static RULES: &[Rule] = &[
         verdict: Verdict::ExpiredNoRekey,
         test: expired,
         advice: Advice {
-            branch: "strongSwan: make `rekey_time` shorter than headquarters' lifetime, and do not \
-                     set `rekey = no`.",
-            headquarters: "Hawser: `lifetime` longer than the branch's rekey_time; Comware: \
-                           `sa duration time-based` likewise.",
+            branch: "strongSwan: make `rekey_time` shorter than headquarters' lifetime, and neither \
+                     0 nor (ipsec.conf) `rekey = no`.",
+            headquarters: "Hawser: `ike_lifetime`, and `lifetime` of the Child SA, longer than the \
+                           branch's rekey_time; Comware: `sa duration` in the ikev2 profile, and `sa \
+                           duration time-based` in the IPsec policy.",
         },
     },
     Rule {
         verdict: Verdict::NatRebind,
         test: nat_rebind,
         advice: Advice {
-            branch: "Set `charon.keep_alive = 20` and allow MOBIKE (`mobike = yes`); on its router, \
-                     give the tunnel a fixed mapping or one uplink.",
+            branch: "On its router, give the tunnel a fixed mapping and one uplink. What it sends \
+                     shows the new port: strongSwan `dpd_delay = 20s`, Comware `dpd interval 20 \
+                     periodic`.",
             headquarters: "Nothing: Hawser follows the new port with the first authentic packet; \
-                           Comware: `nat-keepalive 20`.",
+                           Comware does not, and ends the tunnel soon with `dpd interval 20 periodic`.",
         },
     },
     Rule {
         verdict: Verdict::NatTimeout,
         test: nat_timeout,
         advice: Advice {
-            branch: "strongSwan: `charon.keep_alive = 20`; Comware: `ikev2 nat-keepalive 20`; the \
+            branch: "strongSwan: `charon.keep_alive = 20s`; Comware: `ikev2 nat-keepalive 20`; the \
                      interval must be shorter than the NAT's UDP timeout.",
             headquarters: "Let DPD be periodic with an interval below 30 s: Hawser `mode = \
                            \"periodic\"`, Comware `dpd interval 20 periodic`.",
@@ -155,8 +158,8 @@ pub(super) static RULES: &[Rule] = &[
         verdict: Verdict::DpdSilent,
         test: dpd_silent,
         advice: Advice {
-            branch: "Look whether it has power and an uplink; strongSwan: `dpd_action = start` or \
-                     `close_action = start` brings it back without anybody.",
+            branch: "Look whether it has power and an uplink; strongSwan: `start_action = start`, and \
+                     `dpd_delay = 30s` with `dpd_action = start`, bring it back without anybody.",
             headquarters: "Nothing, unless others drop at the same time; DPD is set by `[templates.dpd]`, \
                            Comware `dpd interval`.",
         },
