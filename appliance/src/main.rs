@@ -4,6 +4,7 @@
 
 mod admin;
 mod branch;
+mod capture;
 mod cli;
 mod demo;
 mod plugins;

@@ -38,6 +38,7 @@ pub(crate) struct Listen {
 pub(crate) struct Observability {
     pub(crate) recorder: Option<At<u32>>,
     pub(crate) incidents: Option<PathBuf>,
+    pub(crate) capture_keys: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default)]

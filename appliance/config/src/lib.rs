@@ -14,7 +14,7 @@ mod problem;
 mod values;
 
 pub use format::Format;
-pub use outline::{Difference, Outline};
+pub use outline::{Difference, Effect, Outline};
 pub use problem::{Note, NoteKind, Problem};
 
 use hawser_policy::Policy;

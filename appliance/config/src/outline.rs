@@ -21,12 +21,42 @@ pub struct Difference {
     pub before: Option<String>,
     /// What it becomes.
     pub after: Option<String>,
-    /// Only a restart can change it; everything else is applied while tunnels run.
-    pub needs_restart: bool,
+    /// How it takes effect.
+    pub effect: Effect,
+}
+
+/// How a key takes effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// While tunnels run, and nothing else.
+    AtOnce,
+    /// SAs that are up are rekeyed, one device after the other.
+    Rekey,
+    /// Devices that are up authenticate anew, beside the SAs that they have, or are deleted where they are not allowed any
+    /// more.
+    Reauthenticate,
+    /// Only a restart can change it.
+    Restart,
 }
 
 /// Sections that a running gateway does not change.
-const FIXED: [&str; 4] = ["listen", "metrics", "shards", "tenants"];
+const FIXED: [&str; 5] = ["listen", "metrics", "observability", "shards", "tenants"];
+
+/// Keys of a template that SAs are rekeyed for.
+const REKEYED: [&str; 8] = [
+    "ike_proposals",
+    "ike_lifetime",
+    "ike_rekey_margin",
+    "proposals",
+    "lifetime",
+    "lifetime_bytes",
+    "rekey_margin",
+    "replay_window",
+];
+
+/// Keys of a template that devices authenticate anew for.
+const REAUTHENTICATED: [&str; 5] = ["name", "tenant", "local_identity", "local", "remote"];
 
 /// Keys whose values stay hidden.
 const HIDDEN: [&str; 1] = ["secret"];
@@ -59,9 +89,7 @@ impl Outline {
                 key: key.clone(),
                 before: self.shown(key),
                 after: next.shown(key),
-                needs_restart: FIXED
-                    .iter()
-                    .any(|fixed| key.split('.').next() == Some(fixed)),
+                effect: effect(key),
             })
             .collect()
     }
@@ -119,6 +147,29 @@ impl Outline {
     }
 }
 
+fn effect(key: &str) -> Effect {
+    if FIXED.iter().any(|fixed| is_in(key, fixed)) {
+        return Effect::Restart;
+    }
+    let last = key.rsplit('.').next().unwrap_or_default();
+    let of_template = is_in(key, "templates");
+    if is_in(key, "ike_policies") || (of_template && REKEYED.contains(&last)) {
+        Effect::Rekey
+    } else if is_in(key, "secrets")
+        || (of_template && (REAUTHENTICATED.contains(&last) || key.contains(".initiate.")))
+    {
+        Effect::Reauthenticate
+    } else {
+        Effect::AtOnce
+    }
+}
+
+/// Whether a key is that of a section, or in it.
+fn is_in(key: &str, section: &str) -> bool {
+    let rest = key.strip_prefix(section);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// What an element of a list goes by: its name, or of a secret its template and identity.
 fn name(element: &Table, number: usize) -> String {
     let text = |key: &str| element.get(key).and_then(Value::as_str);
@@ -148,9 +199,11 @@ impl fmt::Display for Difference {
         let before = self.before.clone().unwrap_or_else(default);
         let after = self.after.clone().unwrap_or_else(default);
         write!(f, "{}: {before} -> {after}", self.key)?;
-        if self.needs_restart {
-            f.write_str("  (needs a restart)")?;
+        match self.effect {
+            Effect::AtOnce => Ok(()),
+            Effect::Rekey => f.write_str("  (SAs are rekeyed)"),
+            Effect::Reauthenticate => f.write_str("  (devices authenticate anew)"),
+            Effect::Restart => f.write_str("  (needs a restart)"),
         }
-        Ok(())
     }
 }

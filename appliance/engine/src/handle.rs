@@ -17,7 +17,7 @@ use hawser_plugin::Plugins;
 use hawser_policy::Policy;
 use hawser_shard::counters::Counters;
 use hawser_shard::io::{Command, CommandId, DeviceId, Reply, ShardId};
-use hawser_shard::trace::{Target, Traced};
+use hawser_shard::trace::{Sight, Target, What};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -180,7 +180,7 @@ impl EngineHandle {
         replies
     }
 
-    /// Applies a new policy to every shard: running SAs stay. Gives it the next revision.
+    /// Applies a new policy to every shard: devices that are up follow one after the other. Gives it the next revision.
     ///
     /// # Errors
     /// It changes what only a restart can; then nothing is applied.
@@ -202,14 +202,14 @@ impl EngineHandle {
         self.0.shared.events.subscribe()
     }
 
-    /// The IKE messages of a target, decoded, from now on for `period`, over all shards; each with the time at which it was
+    /// What is to be seen of a target, from now on for `period`, over all shards; each with the time at which it was
     /// told. What comes faster than it is read is lost and counted.
-    pub fn trace(&self, target: Target, period: Duration) -> Watched<Traced> {
+    pub fn trace(&self, target: Target, what: What, period: Duration) -> Watched<Sight> {
         let (told, watched) = watch::channel();
         let until = Instant::now() + period;
         let id = CommandId(self.0.next_command.fetch_add(1, Ordering::Relaxed));
         for mailbox in self.0.shared.mailboxes.iter() {
-            mailbox.put(Control::Trace(id, target, until, told.clone()));
+            mailbox.put(Control::Trace(id, target, what, until, told.clone()));
         }
         watched
     }
@@ -397,7 +397,12 @@ fn device_of(command: &Command) -> Option<DeviceId> {
         | Command::Reset(device)
         | Command::Rekey(device, _)
         | Command::Ping(device) => Some(*device),
-        Command::Status(_) | Command::Show(_) | Command::Apply(_) | Command::Shutdown => None,
+        Command::Audit(device, _) => *device,
+        Command::Status(_)
+        | Command::Show(_)
+        | Command::Standings
+        | Command::Apply(_)
+        | Command::Shutdown => None,
     }
 }
 

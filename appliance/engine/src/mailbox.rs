@@ -9,7 +9,7 @@ use hawser_flight::Path;
 use hawser_policy::TenantId;
 use hawser_shard::hooks::Hooks;
 use hawser_shard::io::{Answer, AskId, Command, CommandId, HandOff, Message, Reply, ShardId};
-use hawser_shard::trace::{Target, Traced};
+use hawser_shard::trace::{Sight, Target, What};
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,7 +36,7 @@ pub(crate) enum Control {
     /// A tenant's device was gone and was made again.
     Inner(TenantId, Queue),
     /// Tell the IKE messages of a target until a time.
-    Trace(CommandId, Target, Instant, Onlooker<Traced>),
+    Trace(CommandId, Target, What, Instant, Onlooker<Sight>),
     /// End now, without DELETEs.
     Stop,
 }

@@ -30,7 +30,7 @@ use hawser_shard::io::{
     Answer, AskId, CommandId, HandOff, KeRequest, Output, PacketSink, Question, Reply, ShardId,
 };
 use hawser_shard::restore::Remembered;
-use hawser_shard::trace::{Target, Traced};
+use hawser_shard::trace::{Sight, Target, What};
 use hawser_shard::{Shard, ShardConfig};
 use std::collections::HashMap;
 use std::io;
@@ -111,7 +111,7 @@ struct Loop {
     backlog: Backlog,
     commands: HashMap<CommandId, ReplySender>,
     /// Who looks on.
-    traces: HashMap<CommandId, Onlooker<Traced>>,
+    traces: HashMap<CommandId, Onlooker<Sight>>,
     poller: Poller,
     shared: Shared,
     /// Devices of another run are in place.
@@ -287,7 +287,9 @@ impl Loop {
                 let _ = to.send(self.snapshot());
             }
             Control::Inner(tenant, queue) => self.reopen_inner(tenant, queue),
-            Control::Trace(id, target, until, to) => self.trace(now, id, target, until, to),
+            Control::Trace(id, target, what, until, to) => {
+                self.trace(now, id, target, what, until, to);
+            }
             Control::Stop => self.ended = true,
         }
     }
@@ -297,8 +299,9 @@ impl Loop {
         now: Instant,
         id: CommandId,
         target: Target,
+        what: What,
         until: Instant,
-        to: Onlooker<Traced>,
+        to: Onlooker<Sight>,
     ) {
         let shard = &mut self.shard;
         self.traces.retain(|id, to| {
@@ -308,12 +311,12 @@ impl Loop {
             }
             listens
         });
-        if shard.trace(now, id, target, until) {
+        if shard.trace(now, id, target, what, until) {
             self.traces.insert(id, to);
         }
     }
 
-    fn traced(&mut self, id: CommandId, traced: Traced) {
+    fn traced(&mut self, id: CommandId, traced: Sight) {
         if !self.traces.get(&id).is_some_and(|to| to.tell(traced)) {
             self.traces.remove(&id);
             self.shard.end_trace(id);
@@ -516,7 +519,7 @@ impl Loop {
                 }
             }
             Output::Incident(incident) => self.shared.incidents.tell(*incident),
-            Output::Traced(id, traced) => self.traced(id, *traced),
+            Output::Traced(id, traced) => self.traced(id, traced),
             Output::Finished => self.ended = true,
         }
     }

@@ -65,6 +65,11 @@ impl<T> Watched<T> {
         self.from.recv().await
     }
 
+    /// The next, if it is there already.
+    pub fn ready(&mut self) -> Option<(SystemTime, T)> {
+        self.from.try_recv().ok()
+    }
+
     /// What was lost since the last call, for it was not read fast enough.
     pub fn take_lost(&self) -> u64 {
         self.lost.swap(0, Ordering::Relaxed)

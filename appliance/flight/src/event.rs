@@ -67,6 +67,20 @@ pub enum Repair {
     TemporaryFailure,
 }
 
+/// What another configuration means for a device that is up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, PartialOrd, Ord)]
+#[serde(rename_all = "snake_case")]
+pub enum Consequence {
+    /// Its SAs are rekeyed.
+    Rekey,
+    /// A new IKE SA is made beside the one that it has.
+    Reauthenticate,
+    /// What it has stays as it was made until it ends: we may not, or cannot, begin.
+    StayUntilEnd,
+    /// It is not allowed any more: its SAs are deleted.
+    Close,
+}
+
 /// Which peer an event is about, as operators name it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PeerLabel {
@@ -352,10 +366,28 @@ pub enum Event {
         #[serde(deserialize_with = "word")]
         verb: Word,
     },
+    /// Somebody begins to capture the packets of a peer.
+    CaptureBegun {
+        /// Whom he named.
+        target: String,
+        /// For how long at most, in seconds.
+        seconds: u32,
+        /// With the keys of the SAs that are made meanwhile.
+        keys: bool,
+        /// The user ID of who asked.
+        uid: u32,
+        /// His process, where the kernel tells it.
+        pid: Option<u32>,
+    },
     /// A configuration was applied.
     ConfigApplied {
         /// Its revision, counted from 1 in this run.
         revision: u64,
+    },
+    /// A configuration was applied, and this is done for it with a device that is up.
+    ConfigAffects {
+        /// What is done.
+        consequence: Consequence,
     },
     /// A plugin decided about a peer. Of decisions that only wait the first in a row is told.
     PluginDecided {
@@ -434,7 +466,9 @@ impl Event {
                 cut(prefix, octets);
                 cut(holder, octets);
             }
-            Self::RouteRefused { prefix } => cut(prefix, octets),
+            Self::RouteRefused { prefix: text } | Self::CaptureBegun { target: text, .. } => {
+                cut(text, octets);
+            }
             Self::PluginDecided { decision: text, .. }
             | Self::PluginUndecided { reason: text, .. } => cut(text, octets),
             Self::HandshakeFailed {

@@ -17,7 +17,7 @@ pub mod ring;
 pub mod verdict;
 
 pub use cause::{CloseCause, DropReason, HandshakeFailure, MessageError};
-pub use event::{Event, Lineage, PeerLabel, Record, Repair, RevivalOutcome, Role};
+pub use event::{Consequence, Event, Lineage, PeerLabel, Record, Repair, RevivalOutcome, Role};
 pub use forms::Word;
 pub use path::Path;
 pub use ring::{Entry, Overwritten, Recording, Ring};

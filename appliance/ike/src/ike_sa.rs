@@ -6,7 +6,7 @@ use crate::child_sa::{ChildSa, ChildState, renewal};
 use crate::exchange::child_offer::ChildOffer;
 use crate::exchange::{Answering, Exchange, Task};
 use crate::io::{Env, Inheritance, Output, Reason, Token};
-use crate::keymat::SaKeys;
+use crate::keymat::{CipherKeys, SaKeys};
 use crate::nat::NatState;
 use crate::registry::NotifyType;
 use crate::window::{Due, Inbox, Outstanding, Schedule};
@@ -266,6 +266,12 @@ impl IkeSa {
     /// Its algorithms.
     pub fn suite(&self) -> crate::select::IkeSuite {
         self.keys.suite
+    }
+
+    /// The keys that it is deciphered with. They are given once, and nobody else has them: whoever
+    /// owns the SA takes them when he gets it, and forgets them.
+    pub fn take_cipher_keys(&mut self) -> Option<Box<CipherKeys>> {
+        self.keys.octets.take()
     }
 
     /// The peer's authenticated identity.

@@ -8,6 +8,18 @@ use zeroize::Zeroizing;
 /// Octets that are wiped when they are dropped.
 pub type Key = Zeroizing<Vec<u8>>;
 
+/// What an IKE SA is deciphered with, as octets: for who captures it and may read it.
+pub struct CipherKeys {
+    /// Integrity, initiator to responder; empty with AEAD.
+    pub sk_ai: Key,
+    /// Integrity, responder to initiator; empty with AEAD.
+    pub sk_ar: Key,
+    /// Encryption, initiator to responder, with the salt of AEAD.
+    pub sk_ei: Key,
+    /// Encryption, responder to initiator, with the salt of AEAD.
+    pub sk_er: Key,
+}
+
 /// The keys of an IKE SA.
 pub struct SaKeys {
     /// Algorithms.
@@ -22,6 +34,8 @@ pub struct SaKeys {
     pub outbound: IkeCipher,
     /// Protects what the peer sends.
     pub inbound: IkeCipher,
+    /// The octets that the ciphers were made of, until the owner of the SA has seen them.
+    pub(crate) octets: Option<Box<CipherKeys>>,
 }
 
 impl std::fmt::Debug for SaKeys {
@@ -112,6 +126,12 @@ impl SaKeys {
             sk_pr,
             outbound,
             inbound,
+            octets: Some(Box::new(CipherKeys {
+                sk_ai,
+                sk_ar,
+                sk_ei,
+                sk_er,
+            })),
         })
     }
 }

@@ -5,7 +5,7 @@
 //! that never noticed. A parked SA keeps keys, Message IDs, windows and the request that was never
 //! answered: it goes on where it stopped.
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Task};
 use crate::header::Header;
 use crate::ike_sa::{IkeSa, SaState};
 use crate::io::{Env, Output};
@@ -196,6 +196,29 @@ impl IkeSa {
     /// Since when every CREATE_CHILD_SA of the peer has been put off with TEMPORARY_FAILURE.
     pub fn refusing_since(&self) -> Option<Instant> {
         self.refusing
+    }
+
+    /// Other settings govern it from now on; the Child SAs that were templates of it by an index are so by
+    /// `places` of that. Says no while something is under way that refers to the old ones.
+    pub fn change_template(&mut self, template: &Arc<PeerTemplate>, places: &[usize]) -> bool {
+        let creates = |task: &Task| matches!(task, Task::CreateChild(_));
+        let deferred = self.deferred.iter().map(|(_, task)| task);
+        let busy = self.answering.is_some()
+            || matches!(
+                self.exchange,
+                Some(Exchange::Child(_) | Exchange::RekeyIke(_))
+            )
+            || self.queue.iter().chain(deferred).any(creates);
+        if busy || self.state != SaState::Established {
+            return false;
+        }
+        for child in &mut self.children {
+            if let Some(place) = places.get(child.child) {
+                child.child = *place;
+            }
+        }
+        self.template = Arc::clone(template);
+        true
     }
 
     /// The settings that govern it from now on; the Child SAs that it has are templates of it by

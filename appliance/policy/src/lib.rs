@@ -4,6 +4,7 @@
 //! `Arc`; a reload makes a new one. Everything in it is already checked: ranges hold, references
 //! resolve, names are unique.
 
+pub mod change;
 pub mod identity;
 pub mod log;
 pub mod pad;

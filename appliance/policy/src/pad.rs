@@ -30,7 +30,7 @@ impl fmt::Debug for Secret {
 }
 
 /// One way to authenticate: identity and address lead to a template and a secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PadEntry {
     /// Peers' identities that the entry is for.
     pub remote: IdentityPattern,
@@ -54,7 +54,7 @@ pub struct Candidate {
 }
 
 /// The entries, the most specific identity first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Pad {
     entries: Vec<PadEntry>,
 }

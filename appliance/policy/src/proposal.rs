@@ -117,6 +117,15 @@ fn implied_prf(integ: Integ) -> Prf {
 }
 
 impl IkeProposal {
+    /// The same with this PRF alone, if it is among its.
+    #[must_use]
+    pub fn with_prf(&self, prf: Prf) -> Option<Self> {
+        self.prf.contains(&prf).then(|| Self {
+            prf: vec![prf],
+            ..self.clone()
+        })
+    }
+
     /// Reads for example `aes128-sha1-modp1024` or `aes256gcm16-prfsha384-x25519`.
     ///
     /// # Errors

@@ -85,6 +85,8 @@ pub struct Observability {
     pub recorder: usize,
     /// The file of incidents; `None`: nothing is kept beyond the recorders.
     pub incidents: Option<PathBuf>,
+    /// Who may open the admin socket may have the keys of what is captured.
+    pub capture_keys: bool,
     /// The log.
     pub log: LogSettings,
 }
@@ -96,6 +98,7 @@ impl Default for Observability {
             metrics: None,
             recorder: 4096,
             incidents: None,
+            capture_keys: false,
             log: LogSettings::default(),
         }
     }

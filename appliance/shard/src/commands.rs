@@ -1,7 +1,7 @@
 //! What operators want.
 
 use crate::Shard;
-use crate::io::{Command, CommandId, Output, PeerFilter, RekeyWhat, Reply};
+use crate::io::{Command, CommandId, DeviceId, Output, PeerFilter, RekeyWhat, Reply};
 use crate::peer::Peer;
 use crate::timers::TimerKey;
 use hawser_flight::{CloseCause, Event};
@@ -47,6 +47,8 @@ impl Shard {
                 Some(key) => self.rekey_device(now, key, what),
                 None => Reply::NotFound,
             },
+            Command::Standings => Reply::Standings(self.standings()),
+            Command::Audit(device, event) => self.audited(device, event),
             Command::Ping(device) => match self.devices.get(&device).copied() {
                 Some(key) => return self.ping(now, id, key),
                 None => Reply::NotFound,
@@ -55,6 +57,19 @@ impl Shard {
             Command::Shutdown => return self.shut_down(now),
         };
         self.out.push_back(Output::Reply(id, reply));
+    }
+
+    /// The shard of the device tells it; what is about no device is the first shard's to tell.
+    fn audited(&mut self, device: Option<DeviceId>, event: Event) -> Reply {
+        let label = device.and_then(|device| {
+            let key = self.devices.get(&device)?;
+            Some(Arc::clone(&self.peers.get(*key)?.label))
+        });
+        if label.is_none() && (device.is_some() || self.id.0 != 0) {
+            return Reply::NotFound;
+        }
+        self.event(label, event);
+        Reply::Done
     }
 
     fn reset(&mut self, now: Instant, key: usize) -> Reply {
@@ -93,8 +108,8 @@ impl Shard {
         self.event(label, Event::OperatorAction { verb });
     }
 
-    /// A new policy: handshakes from now on follow it, ours are begun anew. SAs that stand keep
-    /// the template they were made by until they end; DPD, which is the device's, follows.
+    /// A new policy: handshakes from now on follow it, ours are begun anew. DPD, which is the device's, follows at once,
+    /// SAs one device after the other (`adapt`).
     fn apply(&mut self, now: Instant, policy: Arc<Policy>) -> Reply {
         let names = |p: &Policy| {
             p.tenants
@@ -107,9 +122,10 @@ impl Shard {
         }
         self.drop_initiators();
         let revision = policy.revision;
-        self.policy = policy;
+        let before = std::mem::replace(&mut self.policy, policy);
         self.event(None, Event::ConfigApplied { revision });
         self.refresh_templates(now);
+        self.begin_adapting(now, &before);
         self.initiate_all(now);
         Reply::Done
     }

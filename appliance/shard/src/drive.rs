@@ -113,7 +113,10 @@ impl Shard {
         }
     }
 
-    fn add_successor(&mut self, key: usize, successor: IkeSa) {
+    fn add_successor(&mut self, key: usize, mut successor: IkeSa) {
+        if let Some(device) = self.peers.get(key).map(|p| p.device) {
+            self.tell_ike_keys(device, &mut successor);
+        }
         self.counters.ike_rekeys += 1;
         self.ike_index.insert(successor.local_spi(), key);
         let label = self.peers.get(key).map(|p| Arc::clone(&p.label));

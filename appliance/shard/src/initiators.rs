@@ -117,6 +117,14 @@ impl Shard {
         }
     }
 
+    /// Begins the handshake of a template though its tunnel is up: what that makes takes its place.
+    pub(crate) fn initiate_anew(&mut self, now: Instant, template: &Arc<PeerTemplate>) {
+        let initiating = self.initiators.is_initiating(&template.name);
+        if !initiating && !self.stage.is_ending() {
+            self.begin_initiator(now, template);
+        }
+    }
+
     /// Asks for the Child SAs that a device of ours has lost while its IKE SA lives.
     fn complete(&mut self, now: Instant, key: usize) {
         let Some(peer) = self.peers.get_mut(key) else {

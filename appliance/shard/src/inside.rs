@@ -3,10 +3,11 @@
 use crate::Shard;
 use crate::io::{HandOff, InnerPacket, PacketSink};
 use crate::outbound::Target;
+use crate::trace::What;
 use arrayvec::ArrayVec;
 use hawser_esp::offload::{Segmentation, SuperPacket};
 use hawser_esp::packet::PacketInfo;
-use hawser_esp::{Clear, Fragmenter, icmp, mss};
+use hawser_esp::{Clear, Fragmenter, SealedBatch, icmp, mss};
 use hawser_flight::DropReason;
 use hawser_policy::TenantId;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -145,12 +146,15 @@ impl Shard {
     }
 
     fn seal(&mut self, at: usize, packets: &[Clear<'_>], sink: &mut dyn PacketSink) {
+        let captures = self.traces.want(What::Packets);
+        let mut captured = SealedBatch::default();
         let Some(pair) = self.pairs.get_mut(at) else {
             return;
         };
         let (outbound, counters) = (&mut pair.outbound, &mut self.counters);
         sink.outer_batch(&pair.path, &mut |batch| {
             let before = batch.packets.len();
+            let from = batch.octets.len();
             let result = outbound.seal_batch(packets, batch);
             for sealed in &batch.packets[before..] {
                 counters.esp_packets_out += 1;
@@ -161,7 +165,14 @@ impl Shard {
                     .iter()
                     .for_each(|_| counters.drops.count(reason));
             }
+            if captures {
+                captured.octets.extend_from_slice(&batch.octets[from..]);
+                captured.packets.extend_from_slice(&batch.packets[before..]);
+            }
         });
+        if captures {
+            self.capture_sealed(at, &captured);
+        }
     }
 }
 

@@ -12,9 +12,10 @@
 //! 4. then [`Shard::poll_output`](crate::Shard::poll_output) until it is empty, in order:
 //!    order is meaning.
 
+use crate::adapt::Standing;
 use crate::hooks::{Allowed, AuthorizeRequest, Authorized, DpdDecided, DpdEvidence};
 use crate::recorder::{Incident, Recall};
-use crate::trace::Traced;
+use crate::trace::Sight;
 use crate::view::{PeerView, StatusView};
 use hawser_esp::SealedBatch;
 use hawser_esp::offload::Segmentation;
@@ -124,8 +125,8 @@ pub enum Output {
     Event(Option<Arc<PeerLabel>>, Event),
     /// A device dropped, or one that had dropped came back.
     Incident(Box<Incident>),
-    /// An IKE message, for who looks on ([`crate::Shard::trace`]).
-    Traced(CommandId, Box<Traced>),
+    /// For who looks on ([`crate::Shard::trace`]).
+    Traced(CommandId, Sight),
     /// The answer to an operator's command.
     Reply(CommandId, Reply),
     /// After `Command::Shutdown`: every DELETE is answered or given up.
@@ -342,9 +343,13 @@ pub enum Command {
     Rekey(DeviceId, RekeyWhat),
     /// What was recorded of a device.
     Recall(DeviceId),
+    /// Record that an operator did this with a device, or with none that is known, beside the shard.
+    Audit(Option<DeviceId>, Event),
     /// Probe a device now; the reply comes with the answer or when it is given up.
     Ping(DeviceId),
-    /// A new policy; running SAs stay, new ones are made by it.
+    /// How every device stands: what decides what a policy that is not applied yet means for it.
+    Standings,
+    /// A new policy; SAs that are up follow one device after the other.
     Apply(Arc<hawser_policy::Policy>),
     /// Send DELETE for everything, then emit [`Output::Finished`] (after 3 s at most).
     Shutdown,
@@ -361,6 +366,9 @@ pub enum Reply {
     /// To [`Command::Recall`].
     #[serde(skip)]
     Recall(Box<Recall>),
+    /// To [`Command::Standings`].
+    #[serde(skip)]
+    Standings(Vec<Standing>),
     /// Begun (reset, rekey, apply).
     Done,
     /// To [`Command::Ping`]: the peer answered.

@@ -13,14 +13,17 @@
 //!   of its IKE SAs stays, `peer` is the device, `memory` what is kept of it, [`restore`]
 //!   what another run of the gateway knew, `liveness` its DPD;
 //! * [`recorder`] is what was recorded of each device, and what a drop leaves behind;
-//! * [`trace`] tells every IKE message of one peer while somebody looks on;
+//! * [`trace`] tells every IKE message of one peer while somebody looks on, [`capture`] every packet;
 //! * plugins: [`hooks`] is what they are asked, `authorize` and `dpd_policy` carry out what they
 //!   answer;
+//! * [`adapt`] makes devices follow another policy;
 //! * `asks` (questions), `timers`, `commands`, `status`, `census`.
 
+pub mod adapt;
 pub mod admission;
 mod asks;
 mod authorize;
+pub mod capture;
 mod census;
 mod commands;
 mod contest;
@@ -60,6 +63,7 @@ pub mod view;
 
 pub use spi::shard_of;
 
+use adapt::Adapting;
 use admission::Gate;
 use asks::Asks;
 use census::Census;
@@ -152,6 +156,7 @@ pub struct Shard {
     /// Devices that dropped or came back, with the time of the drop: not told yet.
     freezing: Vec<(DeviceId, u64, bool)>,
     traces: Traces,
+    adapting: Adapting,
 }
 
 /// Builds the [`hawser_ike::io::Env`] of a call, borrowing only what it needs of the shard.
@@ -213,6 +218,7 @@ impl Shard {
             clock: now,
             freezing: Vec::new(),
             traces: Traces::default(),
+            adapting: Adapting::default(),
         };
         shard.initiate_all(now);
         shard

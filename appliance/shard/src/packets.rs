@@ -5,6 +5,7 @@ use crate::io::{HandOff, PacketSink};
 use crate::one_way::Unanswered;
 use crate::pairs::PairLife;
 use crate::spi::shard_of;
+use crate::trace::What;
 use hawser_esp::mss;
 use hawser_esp::packet::Ecn;
 use hawser_flight::{CloseCause, DropReason, Path};
@@ -89,6 +90,21 @@ impl Shard {
         handed: bool,
         sink: &mut dyn PacketSink,
     ) {
+        if self.traces.want(What::Packets) {
+            self.capture_esp(now, path, ecn, packets, handed);
+        }
+        self.open_run(now, path, ecn, packets, handed, sink);
+    }
+
+    fn open_run(
+        &mut self,
+        now: Instant,
+        path: Path,
+        ecn: Ecn,
+        packets: &mut [&mut [u8]],
+        handed: bool,
+        sink: &mut dyn PacketSink,
+    ) {
         let Some(first) = packets.first() else { return };
         let entry = match self.sad.find(first) {
             Ok(entry) => entry,
@@ -111,8 +127,8 @@ impl Shard {
             && !rest.is_empty()
         {
             // The first may bring it back: then the others are heard.
-            self.esp_run(now, path, ecn, std::slice::from_mut(first), handed, sink);
-            return self.esp_run(now, path, ecn, rest, handed, sink);
+            self.open_run(now, path, ecn, std::slice::from_mut(first), handed, sink);
+            return self.open_run(now, path, ecn, rest, handed, sink);
         }
         let (mut heard, mut newest) = (false, false);
         let counters = &mut self.counters;

@@ -109,6 +109,11 @@ impl Shard {
         ike_spi: u64,
         install: ChildInstall,
     ) {
+        let of = self.peers.get(key);
+        let of = of.and_then(|peer| Some((peer.device, peer.find_ike_sa(ike_spi)?.path())));
+        if let Some((device, path)) = of {
+            self.tell_child_keys(device, path, &install);
+        }
         let Some(peer) = self.peers.get(key) else {
             return;
         };

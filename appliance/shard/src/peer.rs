@@ -74,6 +74,8 @@ pub(crate) struct Peer {
     pub(crate) revived: Option<(u64, Instant)>,
     /// It did not come back by itself after its last DELETE.
     pub(crate) stays_down: bool,
+    /// Of the policy that it follows.
+    pub(crate) revision: u64,
     /// When a request was last sent again to where something came from that it must be asked about.
     pub(crate) asked_again: Option<Instant>,
     pub(crate) audit_at: Option<Instant>,
@@ -242,6 +244,7 @@ impl Shard {
             revival: None,
             revived: None,
             stays_down: false,
+            revision: self.policy.revision,
             asked_again: None,
             audit_at: None,
             check_at: None,

@@ -355,7 +355,13 @@ impl Shard {
 
     /// The IKE SA becomes the device's. Its pair is installed before what it replaces goes: the
     /// device is never without one between.
-    pub(crate) fn settle(&mut self, now: Instant, key: usize, sa: IkeSa, initial_contact: bool) {
+    pub(crate) fn settle(
+        &mut self,
+        now: Instant,
+        key: usize,
+        mut sa: IkeSa,
+        initial_contact: bool,
+    ) {
         let (spi, path) = (sa.local_spi(), sa.path());
         self.counters.handshakes += 1;
         self.ike_index.insert(spi, key);
@@ -371,9 +377,13 @@ impl Shard {
             let suite = sa.suite().to_string();
             self.event(None, Event::WeakAlgorithm { suite });
         }
+        if let Some(device) = self.peers.get(key).map(|p| p.device) {
+            self.tell_ike_keys(device, &mut sa);
+        }
         if let Some(peer) = self.peers.get_mut(key) {
             let event = established_event(&sa);
             peer.template = Arc::clone(sa.template());
+            peer.revision = self.policy.revision;
             peer.hear(now);
             peer.recorder.ike_in = Some(now);
             peer.relabel(path);

@@ -7,6 +7,7 @@
 //! proof first, so a weak secret needs the template's consent.
 
 use crate::Shard;
+use crate::adapt::Begun;
 use crate::asks::Asker;
 use crate::io::{DeviceId, DirectoryRequest, Located, Message, Output, Question, ShardId};
 use crate::peer::Peer;
@@ -72,6 +73,8 @@ pub(crate) struct Revival {
     after: Option<CloseCause>,
     /// It is not given up yet: this ends when anything comes on it.
     pub(crate) early: bool,
+    /// The IKE SA is well, and is to be replaced: another policy wants a new authentication.
+    renews: bool,
     pub(crate) held: Option<Held>,
     /// Something authentic has just come from its endpoint: who else was there is not any more.
     seen: bool,
@@ -88,6 +91,23 @@ pub(crate) struct Revival {
 }
 
 impl Revival {
+    fn of(spi: u64, children: Vec<ChildTemplate>, path: Path, at: Instant) -> Self {
+        Self {
+            after: None,
+            early: false,
+            renews: false,
+            held: None,
+            seen: false,
+            spi,
+            children,
+            path,
+            attempts: 0,
+            put_off: 0,
+            at: Some(at),
+            handshake: None,
+        }
+    }
+
     /// When something is to be done for it.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.at
@@ -152,9 +172,13 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        if let Some(revival) = peer.revival.as_mut().filter(|r| r.early && r.spi == spi) {
+        if let Some(revival) = peer
+            .revival
+            .as_mut()
+            .filter(|r| (r.early || r.renews) && r.spi == spi)
+        {
             // Begun already.
-            (revival.early, revival.after) = (false, Some(cause));
+            (revival.early, revival.renews, revival.after) = (false, false, Some(cause));
             if revival.held.is_some() {
                 revival.at = Some(now);
             }
@@ -221,7 +245,7 @@ impl Shard {
         let Some(peer) = self.peers.get(key) else {
             return;
         };
-        let (device, path) = (peer.device, peer.path);
+        let path = peer.path;
         let settings = peer.template.upkeep;
         let wanted = settings.revive == Revive::On && peer.template.initiate.is_none();
         let children = self.lost_children(key, spi);
@@ -239,24 +263,71 @@ impl Shard {
         if let Some(after) = after {
             self.event(Some(label), Event::RevivalBegun { after, to });
         }
+        let early = after.is_none();
+        self.add_revival(
+            key,
+            Revival {
+                after,
+                early,
+                ..Revival::of(spi, children, path, at.max(now))
+            },
+        );
+    }
+
+    fn add_revival(&mut self, key: usize, revival: Revival) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let (device, to) = (peer.device, revival.path.remote);
+        peer.revival = Some(revival);
         self.reviving.add(to, Reviver::Here(device));
         self.tell_shards(to, true);
-        if let Some(peer) = self.peers.get_mut(key) {
-            peer.revival = Some(Revival {
-                after,
-                early: after.is_none(),
-                held: None,
-                seen: false,
-                spi,
-                children,
-                path,
-                attempts: 0,
-                put_off: 0,
-                at: Some(at.max(now)),
-                handshake: None,
-            });
-        }
         self.arm_peer(key);
+    }
+
+    /// A new IKE SA takes the place of this one, which is well, by the policy as it is now.
+    pub(crate) fn begin_renewal(&mut self, now: Instant, key: usize, spi: u64) -> Begun {
+        let Some(peer) = self.peers.get(key) else {
+            return Begun::No;
+        };
+        let (settings, path) = (peer.template.upkeep, peer.path);
+        let allowed = settings.revive == Revive::On && may_show(&settings, peer.secret.as_ref());
+        let children = self.renewed_children(key, spi);
+        if !allowed || children.is_empty() || self.stage.is_ending() {
+            return Begun::No;
+        }
+        let busy = peer.revival.is_some() || self.reviving.is_taken(path.remote);
+        if busy || !is_believed(peer, now) {
+            return Begun::Unheard;
+        }
+        let revival = Revival {
+            renews: true,
+            ..Revival::of(spi, children, path, now)
+        };
+        self.add_revival(key, revival);
+        Begun::Yes
+    }
+
+    /// What its pairs are by the template as it is now, as far as that still covers them.
+    fn renewed_children(&self, key: usize, spi: u64) -> Vec<ChildTemplate> {
+        let Some(peer) = self.peers.get(key) else {
+            return Vec::new();
+        };
+        let mut children: Vec<ChildTemplate> = Vec::new();
+        for had in self.lost_children(key, spi) {
+            let mut now = peer.template.children.iter();
+            let Some(child) = now.find(|c| c.name == had.name) else {
+                continue;
+            };
+            let remote = TrafficSelector::narrow(&had.remote, &child.remote);
+            if !remote.is_empty() && !children.iter().any(|c| c.remote == remote) {
+                children.push(ChildTemplate {
+                    remote,
+                    ..child.clone()
+                });
+            }
+        }
+        children
     }
 
     fn tell_shards(&mut self, endpoint: SocketAddr, begins: bool) {
@@ -353,7 +424,7 @@ impl Shard {
         let Some(revival) = peer.revival.as_ref().filter(|r| r.handshake.is_none()) else {
             return;
         };
-        if peer.has_usable_ike_sa() && !revival.early {
+        if peer.has_usable_ike_sa() && !revival.early && !revival.renews {
             return self.end_revival(key, RevivalOutcome::CameBack);
         }
         let endpoint = revival.path.remote;
@@ -409,9 +480,11 @@ impl Shard {
         let sa = self.lost_sa(key, revival.spi).map(|(sa, _)| sa);
         let secret = peer.secret.clone()?;
         let base = &peer.template;
+        let by_address = self.policy.ike_proposals(revival.path.local.ip());
         let first = match sa {
-            Some(sa) => vec![sa.suite().as_proposal()],
-            None => self.policy.ike_proposals(revival.path.local.ip()).to_vec(),
+            Some(sa) if !revival.renews => vec![sa.suite().as_proposal()],
+            Some(_) if !base.ike_proposals.is_empty() => Vec::new(),
+            _ => by_address.to_vec(),
         };
         let ike_proposals = first.into_iter().chain(base.ike_proposals.iter().cloned());
         let identity = sa.map_or(&peer.identity, IkeSa::remote_identity);
@@ -497,7 +570,7 @@ impl Shard {
             ..(**base).clone()
         };
         sa.set_template(Arc::new(template));
-        let forgotten = peer.revival.is_some();
+        let forgotten = peer.revival.as_ref().is_some_and(|r| !r.renews);
         let younger = |sa: &&IkeSa| sa.state() == SaState::Established && sa.created() >= since;
         let rival = peer.ike_sas.iter().rfind(younger).map(IkeSa::local_spi);
         if rival.is_none() {
@@ -598,7 +671,7 @@ pub(crate) fn is_believed(peer: &Peer, at: Instant) -> bool {
 }
 
 /// Whether a secret may be shown the proof of: strong ones always.
-fn may_show(settings: &Upkeep, secret: Option<&Secret>) -> bool {
+pub(crate) fn may_show(settings: &Upkeep, secret: Option<&Secret>) -> bool {
     let strong = |s: &Secret| s.expose().len() >= Upkeep::STRONG_SECRET;
     secret.is_some_and(|s| settings.revive_weak_secret || strong(s))
 }

@@ -31,6 +31,8 @@ pub(crate) enum TimerKey {
     Forget,
     /// IKE SAs that have ended and were kept long enough.
     Kept,
+    /// A device is to follow another policy.
+    Adapt,
 }
 
 #[derive(Default)]
@@ -98,6 +100,7 @@ impl crate::Shard {
                 TimerKey::Shutdown => self.shutdown_timeout(),
                 TimerKey::Forget => self.forget_peers(now),
                 TimerKey::Kept => self.release_kept(now),
+                TimerKey::Adapt => self.adapt_due(now),
             }
         }
     }

@@ -1,10 +1,12 @@
-//! Every IKE message of one peer, decoded while somebody looks on.
+//! What passes between the gateway and one peer, while somebody looks on: every IKE message decoded, or every packet as
+//! it is ([`crate::capture`]).
 //!
 //! Nothing is kept of it and nothing waits for it: what comes too fast is counted in place of told. For everybody else it
 //! costs one branch a message.
 
 use crate::Shard;
 use crate::admission::Rate;
+use crate::capture::{CapturedKeys, Packet};
 use crate::io::{CommandId, DeviceId, Output};
 use crate::spi::shard_of;
 use hawser_flight::{MessageError, Path};
@@ -23,6 +25,8 @@ use std::time::Instant;
 const TRACES: usize = 8;
 /// Messages a second that are told of one trace.
 const RATE: u32 = 100;
+/// Packets a second that are told of one capture.
+const PACKET_RATE: u32 = 50_000;
 /// Messages that are remembered, to know them when they come again.
 const REMEMBERED: usize = 64;
 
@@ -43,6 +47,29 @@ impl Target {
             _ => remote.to_canonical() == self.address.to_canonical(),
         }
     }
+}
+
+/// What is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// IKE messages, decoded; no secret is in that.
+    Messages,
+    /// IKE messages and ESP packets, as they are.
+    Packets,
+    /// The keys of IKE SAs and Child SAs that are made meanwhile. Whoever may have them asks for
+    /// this.
+    Keys,
+}
+
+/// Something for who looks on.
+#[derive(Clone, Debug)]
+pub enum Sight {
+    /// To [`What::Messages`].
+    Message(Box<Traced>),
+    /// To [`What::Packets`].
+    Packet(Packet),
+    /// To [`What::Keys`].
+    Keys(CapturedKeys),
 }
 
 /// An IKE message, decoded. Secrets are not in it (see [`hawser_ike::peek`]).
@@ -84,12 +111,13 @@ pub struct Traced {
 #[derive(Default)]
 pub(crate) struct Traces(Vec<Trace>);
 
-struct Trace {
-    id: CommandId,
-    target: Target,
+pub(crate) struct Trace {
+    pub(crate) id: CommandId,
+    pub(crate) target: Target,
+    what: What,
     until: Instant,
     rate: Rate,
-    left_out: u64,
+    pub(crate) left_out: u64,
     /// Of messages seen: a hash, and how often.
     seen: VecDeque<(u64, u32)>,
     /// The message in fragments of each direction.
@@ -104,11 +132,36 @@ impl Traces {
     pub(crate) fn are_armed(&self) -> bool {
         !self.0.is_empty()
     }
+
+    /// Those who want to be told this, now, of the packets of a device or an address.
+    pub(crate) fn of(
+        &mut self,
+        now: Instant,
+        what: What,
+        owner: Option<DeviceId>,
+        remote: IpAddr,
+    ) -> impl Iterator<Item = &mut Trace> {
+        self.0.retain(|trace| trace.until > now);
+        let meant = move |t: &&mut Trace| t.what == what && t.target.is_meant(owner, remote);
+        self.0.iter_mut().filter(meant)
+    }
+
+    /// Whether somebody wants to be told this.
+    pub(crate) fn want(&self, what: What) -> bool {
+        self.0.iter().any(|trace| trace.what == what)
+    }
 }
 
 impl Shard {
-    /// From now on, until a time, [`Output::Traced`] tells the IKE messages of a target. Says no where too many look on.
-    pub fn trace(&mut self, now: Instant, id: CommandId, target: Target, until: Instant) -> bool {
+    /// From now on, until a time, [`Output::Traced`] tells this of a target. Says no where too many look on.
+    pub fn trace(
+        &mut self,
+        now: Instant,
+        id: CommandId,
+        target: Target,
+        what: What,
+        until: Instant,
+    ) -> bool {
         let traces = &mut self.traces.0;
         traces.retain(|trace| trace.until > now);
         if traces.len() >= TRACES {
@@ -117,8 +170,12 @@ impl Shard {
         traces.push(Trace {
             id,
             target,
+            what,
             until,
-            rate: Rate::new(RATE),
+            rate: Rate::new(match what {
+                What::Packets => PACKET_RATE,
+                What::Messages | What::Keys => RATE,
+            }),
             left_out: 0,
             seen: VecDeque::new(),
             parts: [None, None],
@@ -153,14 +210,9 @@ impl Shard {
         }
         let owner = self.owner(header, direction);
         let mut traces = std::mem::take(&mut self.traces);
-        traces.0.retain(|trace| trace.until > now);
-        for trace in &mut traces.0 {
-            if !trace.target.is_meant(owner, path.remote.ip()) {
-                continue;
-            }
+        for trace in traces.of(now, What::Messages, owner, path.remote.ip()) {
             let repeated = trace.remember(direction, message);
-            if !trace.rate.take(now) {
-                trace.left_out += 1;
+            if !trace.may_tell(now) {
                 continue;
             }
             let mut traced = named(direction, path, header, message);
@@ -172,10 +224,11 @@ impl Shard {
                 }
                 Err(reason) => traced.unreadable = Some(reason),
             }
-            self.out
-                .push_back(Output::Traced(trace.id, Box::new(traced)));
+            let sight = Sight::Message(Box::new(traced));
+            self.out.push_back(Output::Traced(trace.id, sight));
         }
         self.traces = traces;
+        self.capture_ike(now, direction, path, owner, message);
     }
 
     /// Whether another shard will see it.
@@ -255,6 +308,13 @@ impl Shard {
 type Read = (Option<[u16; 2]>, Vec<(String, String)>);
 
 impl Trace {
+    /// Whether one more is not too many; else it is counted.
+    pub(crate) fn may_tell(&mut self, now: Instant) -> bool {
+        let may = self.rate.take(now);
+        self.left_out += u64::from(!may);
+        may
+    }
+
     /// How often the same message was seen before.
     fn remember(&mut self, direction: Direction, message: &[u8]) -> u32 {
         let mut hasher = DefaultHasher::new();

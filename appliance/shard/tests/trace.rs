@@ -4,8 +4,9 @@
 mod net;
 
 use hawser_flight::MessageError;
-use hawser_shard::io::{Command, CommandId, DeviceId};
-use hawser_shard::trace::{Target, Traced};
+use hawser_shard::capture::{CapturedKeys, Packet};
+use hawser_shard::io::{Command, CommandId, DeviceId, RekeyWhat};
+use hawser_shard::trace::{Sight, Target, Traced, What};
 use net::*;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,10 +17,14 @@ const SECOND: Duration = Duration::from_secs(1);
 const ID: CommandId = CommandId(77);
 
 fn look_on(world: &mut World, node: usize, device: Option<DeviceId>, address: IpAddr) {
+    look_at(world, node, What::Messages, device, address);
+}
+
+fn look_at(world: &mut World, node: usize, what: What, device: Option<DeviceId>, address: IpAddr) {
     let target = Target { device, address };
     let until = world.now + 60 * SECOND;
     for shard in &mut world.nodes[node].shards {
-        assert!(shard.trace(world.now, ID, target, until));
+        assert!(shard.trace(world.now, ID, target, what, until));
     }
 }
 
@@ -124,4 +129,82 @@ fn what_is_sent_again_is_counted_and_what_is_forged_says_so() {
     world.run(SECOND);
     let refused = |t: &Traced| t.unreadable == Some(MessageError::IntegrityFailed);
     assert!(world.nodes[hq].traced.iter().any(refused));
+}
+
+fn packets(world: &mut World, node: usize) -> Vec<Packet> {
+    let seen = std::mem::take(&mut world.nodes[node].captured).into_iter();
+    seen.map(|sight| match sight {
+        Sight::Packet(packet) => packet,
+        other => panic!("{other:?}"),
+    })
+    .collect()
+}
+
+#[test]
+fn packets_of_one_peer_are_captured_as_they_are_and_nobody_elses() {
+    let mut world = World::new(5);
+    let hq = world.add(hq(&Spec::default()), 3, None);
+    let outer = nat(1).outside;
+    look_at(&mut world, hq, What::Packets, None, outer);
+    let ours = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+    let spec = Spec {
+        lan: "172.16.2.0/24",
+        ..Spec::default()
+    };
+    let other = world.add(branch(&spec), 1, Some(nat(2)));
+    world.run(SECOND);
+    assert_eq!(
+        world.ping(other, hq, [172, 16, 2, 5], LAN, 5, SECOND),
+        (5, 5)
+    );
+    let seen = packets(&mut world, hq);
+    assert!(seen.iter().all(|p| p.path.remote.ip() == outer));
+    let handshake: Vec<bool> = seen.iter().map(|p| p.inbound).collect();
+    assert_eq!(handshake, [true, false, true, false]);
+    // On the NAT traversal port IKE has the marker, and ESP has none.
+    assert!(seen[2].path.encapsulated && seen[2].payload.starts_with(&[0; 4]));
+    assert_eq!(world.ping(ours, hq, BRANCH, LAN, 5, SECOND), (5, 5));
+    let seen = packets(&mut world, hq);
+    let (came, gone): (Vec<_>, Vec<_>) = seen.iter().partition(|p| p.inbound);
+    assert_eq!((came.len(), gone.len()), (5, 5));
+    let spi = |packet: &Packet| packet.payload[..4].to_vec();
+    assert!(
+        came.iter()
+            .all(|p| spi(p) == spi(came[0]) && spi(p) != [0; 4])
+    );
+    world.run(60 * SECOND);
+    let _ = packets(&mut world, hq);
+    assert_eq!(world.ping(ours, hq, BRANCH, LAN, 1, SECOND), (1, 1));
+    assert!(packets(&mut world, hq).is_empty(), "its time is over");
+}
+
+#[test]
+fn keys_are_told_of_what_is_made_meanwhile_and_of_nothing_else() {
+    let mut world = World::new(5);
+    let hq = world.add(hq(&Spec::default()), 3, None);
+    let branch = world.add(branch(&Spec::default()), 1, Some(nat(1)));
+    world.run(SECOND);
+    let device = world.show(hq)[0].line.device;
+    look_at(&mut world, hq, What::Keys, Some(device), nat(1).outside);
+    assert_eq!(world.ping(branch, hq, BRANCH, LAN, 2, SECOND), (2, 2));
+    assert!(world.nodes[hq].captured.is_empty(), "it was there before");
+    world.command(hq, Command::Rekey(device, RekeyWhat::All));
+    world.run(SECOND);
+    let told = std::mem::take(&mut world.nodes[hq].captured);
+    let ike = |s: &&Sight| matches!(s, Sight::Keys(CapturedKeys::Ike { keys, .. }) if keys.sk_ei.len() == 16 && keys.sk_ar.len() == 20);
+    assert_eq!(told.iter().filter(ike).count(), 1, "{told:?}");
+    let esp = told.iter().filter_map(|s| match s {
+        Sight::Keys(CapturedKeys::Esp {
+            from, encr, integ, ..
+        }) => {
+            assert_eq!((encr.len(), integ.len()), (16, 20));
+            Some(*from)
+        }
+        _ => None,
+    });
+    let outer = nat(1).outside;
+    assert_eq!(
+        esp.collect::<Vec<_>>(),
+        [outer, HQ.parse::<IpAddr>().unwrap()]
+    );
 }

@@ -36,6 +36,15 @@ impl Refusal {
         }
     }
 
+    /// The configuration does not allow it.
+    pub(super) fn forbidden(error: String) -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            error,
+            candidates: Vec::new(),
+        }
+    }
+
     /// It cannot be done as things are.
     pub(super) fn impossible(error: String) -> Self {
         Self {
@@ -69,11 +78,12 @@ pub(super) async fn diff(
     State(admin): State<Admin>,
     Query(apply): Query<Apply>,
 ) -> Result<Json<Differences>, Refusal> {
-    let differences = admin.reloader.differences(apply.file).await;
-    let differences = differences.map_err(|error| Refusal::impossible(format!("{error:#}")))?;
+    let found = admin.reloader.differences(&admin.engine, apply.file).await;
+    let (differences, peers) = found.map_err(|error| Refusal::impossible(format!("{error:#}")))?;
     Ok(Json(Differences {
         version: VERSION,
         differences,
+        peers,
     }))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A reader ignores what it does not know: adding a field keeps the version.
 
+use crate::capture::wireshark::Table;
+use crate::run::Foreseen;
 use hawser_config::Difference;
 use hawser_flight::verdict::Finding;
 use serde::{Deserialize, Serialize};
@@ -218,6 +220,8 @@ pub(crate) struct Differences {
     pub(crate) version: u8,
     /// In the order of keys.
     pub(crate) differences: Vec<Difference>,
+    /// What happens to peers that are up, one after the other.
+    pub(crate) peers: Vec<Foreseen>,
 }
 
 /// A plugin where it decides.
@@ -367,6 +371,26 @@ pub(crate) struct Drops {
     pub(crate) counts: Vec<DropCount>,
     /// Drops in this run that came too fast to be kept.
     pub(crate) lost: u64,
+}
+
+/// A line of `GET /v1/peer/capture/keys`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum KeyLine {
+    /// From now on the keys of new SAs are told.
+    Begun {
+        /// [`VERSION`].
+        version: u8,
+    },
+    /// The keys of an SA, as a line of a table of Wireshark.
+    Line {
+        /// Which table.
+        table: Table,
+        /// With its end.
+        line: String,
+    },
+    /// An SA has algorithms that Wireshark does not decipher.
+    Unknown {},
 }
 
 /// Why something was not done.

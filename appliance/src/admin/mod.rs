@@ -4,7 +4,9 @@
 
 mod answer;
 pub(crate) mod api;
+mod asker;
 mod bugreport;
+mod capture;
 mod drops;
 mod events;
 mod explain;

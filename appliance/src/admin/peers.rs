@@ -102,7 +102,11 @@ async fn act(
             // A ping that is not answered is an answer: the peer is degraded.
             Reply::Failed(_) if is_ping => return done(None),
             Reply::Failed(why) => return Err(Refusal::impossible(why)),
-            Reply::NotFound | Reply::Status(_) | Reply::Show(_) | Reply::Recall(_) => {}
+            Reply::NotFound
+            | Reply::Status(_)
+            | Reply::Show(_)
+            | Reply::Recall(_)
+            | Reply::Standings(_) => {}
         }
     }
     Err(Refusal::not_found(format!("{} is gone", label(&row))))

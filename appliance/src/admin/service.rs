@@ -1,8 +1,11 @@
 //! The admin API while it runs.
 
+use super::asker::Asker;
 use super::events::{self, EventLog};
 use super::socket::{AdminSocket, SocketFile};
-use super::{Admin, ONLOOKERS, answer, bugreport, drops, explain, peers, plugins, status, trace};
+use super::{
+    Admin, ONLOOKERS, answer, bugreport, capture, drops, explain, peers, plugins, status, trace,
+};
 use crate::run::Reloader;
 use axum::Router;
 use axum::routing::{get, post};
@@ -39,7 +42,8 @@ impl AdminSocket {
                 events,
                 reloader,
                 onlookers: Arc::new(Semaphore::new(ONLOOKERS)),
-            }),
+            })
+            .into_make_service_with_connect_info::<Asker>(),
         );
         let server = server.with_graceful_shutdown(async { drop(stopped.await) });
         Service {
@@ -73,6 +77,8 @@ fn router(admin: Admin) -> Router {
         .route("/v1/peer/ping", post(peers::ping))
         .route("/v1/peer/explain", get(explain::explain))
         .route("/v1/peer/trace", get(trace::trace))
+        .route("/v1/peer/capture", get(capture::packets))
+        .route("/v1/peer/capture/keys", get(capture::keys))
         .route("/v1/peer/bugreport", get(bugreport::bugreport))
         .route("/v1/drops", get(drops::drops))
         .route("/v1/events", get(events::stream))

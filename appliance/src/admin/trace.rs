@@ -10,7 +10,7 @@ use axum::response::Response;
 use hawser_engine::{EventStream, Feed, Watched};
 use hawser_flight::{Event, Record};
 use hawser_shard::io::DeviceId;
-use hawser_shard::trace::{Target, Traced};
+use hawser_shard::trace::{Sight, Target, What};
 use hawser_shard::view::ChildSaView;
 use hyper::body::Bytes;
 use serde::Deserialize;
@@ -40,7 +40,7 @@ pub(super) async fn trace(
     let period = Duration::from_secs(wanted.seconds).min(LONGEST);
     let (sender, body) = stream::body();
     let trace = Trace {
-        messages: admin.engine.trace(target, period),
+        messages: admin.engine.trace(target, What::Messages, period),
         events: admin.engine.subscribe_events(),
         admin,
         row,
@@ -89,7 +89,7 @@ struct Trace {
     admin: Admin,
     row: PeerRow,
     target: Target,
-    messages: Watched<Traced>,
+    messages: Watched<Sight>,
     events: EventStream,
     sender: mpsc::Sender<Bytes>,
 }
@@ -112,10 +112,13 @@ impl Trace {
                 () = sleep_until(until) => return,
                 () = self.sender.closed() => return,
                 message = self.messages.next() => match message {
-                    Some((at, traced)) => {
+                    Some((at, Sight::Message(traced))) => {
                         left_out += traced.left_out;
-                        line(at, &TraceLine::Message(Box::new(traced)))
+                        // Who was only an address has become a device.
+                        self.row.device = traced.device.map(|d| d.0).or(self.row.device);
+                        line(at, &TraceLine::Message(traced))
                     }
+                    Some(_) => continue,
                     // Every shard has let go of it: the gateway ends, or too many look on.
                     None => return,
                 },

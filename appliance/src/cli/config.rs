@@ -3,8 +3,10 @@
 use super::client::{Call, ask, print};
 use super::{Health, Remote};
 use crate::admin::api::{Applied, Differences, VERSION};
+use crate::run::Foreseen;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
+use hawser_flight::Consequence;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fs;
@@ -132,7 +134,8 @@ impl Apply {
 fn diff(verb: &Apply) -> anyhow::Result<Health> {
     let found: Differences = verb.ask(Call::get("/v1/config/diff"))?;
     if !verb.remote.json {
-        let lines: String = found.differences.iter().map(|d| format!("{d}\n")).collect();
+        let mut lines: String = found.differences.iter().map(|d| format!("{d}\n")).collect();
+        lines.extend(found.peers.iter().map(|of| format!("{}\n", happens(of))));
         print(if lines.is_empty() {
             "nothing would change\n"
         } else {
@@ -140,6 +143,29 @@ fn diff(verb: &Apply) -> anyhow::Result<Health> {
         })?;
     }
     Ok(Health::Healthy)
+}
+
+/// What happens to the peers of a template, in words.
+fn happens(of: &Foreseen) -> String {
+    let what = match of.consequence {
+        Consequence::Rekey => "will be rekeyed",
+        Consequence::Reauthenticate => "will get a new IKE SA beside the old one",
+        Consequence::StayUntilEnd => {
+            "will keep what they have until it ends: we may not begin, or the branch must"
+        }
+        Consequence::Close => "will not be allowed any more, and deleted",
+    };
+    let Foreseen {
+        tenant,
+        template,
+        peers,
+        ..
+    } = of;
+    let peers = match peers {
+        1 => "1 peer".to_owned(),
+        peers => format!("{peers} peers"),
+    };
+    format!("{peers} of {template} ({tenant}) {what}")
 }
 
 fn apply(verb: &Apply) -> anyhow::Result<Health> {

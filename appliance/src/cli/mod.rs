@@ -1,6 +1,7 @@
 //! The command line: one file a verb.
 
 mod bugreport;
+mod capture;
 mod client;
 mod config;
 mod demo;
@@ -54,6 +55,8 @@ enum Verb {
     Drops(drops::Drops),
     /// Every IKE message of one peer, its events, and its ESP counters, while it runs.
     Trace(trace::Trace),
+    /// One peer's outer packets, IKE and ESP, as pcapng, while it runs.
+    Capture(capture::Capture),
     /// Everything that is known of one peer, redacted, in an archive to pass on.
     Bugreport(bugreport::Bugreport),
     /// End the SAs of a peer with DELETE; it may come back at once.
@@ -110,6 +113,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Explain(verb) => verb.perform(),
         Verb::Drops(verb) => verb.perform(),
         Verb::Trace(verb) => verb.perform(),
+        Verb::Capture(verb) => verb.perform(),
         Verb::Bugreport(verb) => verb.perform(),
         Verb::Reset(verb) => verb.perform(),
         Verb::Rekey(verb) => verb.perform(),

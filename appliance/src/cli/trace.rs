@@ -1,15 +1,13 @@
 //! `hawser trace PEER`.
 
 use super::Health;
+use super::capture::{create, remove_empty};
 use super::client::{Call, follow, print};
 use super::peer::Target;
 use crate::admin::traced::TraceRow;
-use anyhow::Context as _;
 use clap::Args;
 use jiff::SignedDuration;
-use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 /// Every IKE message of one peer, its events, and its ESP counters, while it runs.
@@ -32,11 +30,7 @@ impl Trace {
             .with("peer", &self.target.peer)
             .with("seconds", &seconds);
         let mut file = match &self.output {
-            Some(path) => {
-                let mut options = OpenOptions::new();
-                let opened = options.write(true).create_new(true).mode(0o600).open(path);
-                Some(opened.with_context(|| format!("cannot write {}", path.display()))?)
-            }
+            Some(path) => Some(create(path)?),
             None => None,
         };
         let json = self.target.remote.json;
@@ -52,11 +46,7 @@ impl Trace {
             }
         });
         if let (Err(_), Some(path)) = (&done, &self.output) {
-            // Nothing came: the peer is not known, or no gateway runs.
-            let empty = std::fs::metadata(path).is_ok_and(|m| m.len() == 0);
-            if empty {
-                let _ = std::fs::remove_file(path);
-            }
+            remove_empty(path);
         }
         done.map(|()| Health::Healthy)
     }

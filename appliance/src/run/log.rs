@@ -62,6 +62,7 @@ fn tell_left_out(count: &mut u64) {
 pub(crate) fn level(event: &Event) -> Level {
     match event {
         Event::PeerDown { .. }
+        | Event::CaptureBegun { keys: true, .. }
         | Event::HandshakeFailed { .. }
         | Event::ChildSaRefused { .. }
         | Event::SelectorConflict { .. }
@@ -86,10 +87,12 @@ pub(crate) fn level(event: &Event) -> Level {
         | Event::RevivalEnded { .. }
         | Event::MessageRefused { .. }
         | Event::OperatorAction { .. }
+        | Event::CaptureBegun { .. }
         | Event::PluginDecided { .. }
         | Event::PluginChanged { .. }
         | Event::InnerDevice { .. }
         | Event::Trains { .. }
+        | Event::ConfigAffects { .. }
         | Event::ConfigApplied { .. } => Level::INFO,
         _ => Level::DEBUG,
     }

@@ -1,11 +1,13 @@
 //! The gateway in the foreground: configuration, engine, admin socket, signals, log.
 
+mod foresee;
 mod load;
 mod log;
 mod notify;
 mod reload;
 pub(crate) mod sentence;
 
+pub(crate) use foresee::Foreseen;
 pub(crate) use load::{Configuration, load_file};
 pub(crate) use log::level;
 pub(crate) use reload::Reloader;

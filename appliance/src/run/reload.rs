@@ -1,6 +1,7 @@
 //! Applying another configuration while tunnels run.
 
-use super::{Configuration, load_file};
+use super::foresee::foresee;
+use super::{Configuration, Foreseen, load_file};
 use anyhow::bail;
 use hawser_config::{Difference, Outline};
 use hawser_engine::EngineHandle;
@@ -29,14 +30,17 @@ impl Reloader {
         }
     }
 
-    /// What applying the file again, or another one, would change.
+    /// What applying the file again, or another one, would change, and what that does to the peers that are up.
     pub(crate) async fn differences(
         &self,
+        engine: &EngineHandle,
         other: Option<PathBuf>,
-    ) -> anyhow::Result<Vec<Difference>> {
+    ) -> anyhow::Result<(Vec<Difference>, Vec<Foreseen>)> {
         let running = self.running.lock().await;
         let next = load_file(other.as_ref().unwrap_or(&running.file))?;
-        Ok(running.outline.differences(&next.outline))
+        let differences = running.outline.differences(&next.outline);
+        let foreseen = foresee(engine, next.policy).await;
+        Ok((differences, foreseen))
     }
 
     /// What runs, key by key, without secrets.

@@ -1,6 +1,6 @@
 //! Events in words.
 
-use hawser_flight::{Event, Lineage, Record, Role};
+use hawser_flight::{Consequence, Event, Lineage, Record, Role};
 use jiff::Timestamp;
 
 /// A time as RFC 3339 has it, in UTC, to the millisecond.
@@ -254,6 +254,31 @@ fn plugin(event: &Event) -> String {
             }
             text
         }
+        Event::CaptureBegun {
+            target,
+            seconds,
+            keys,
+            uid,
+            pid,
+        } => {
+            let what = if *keys { "packets and keys" } else { "packets" };
+            let process = pid.map(|pid| format!(", process {pid}"));
+            format!(
+                "{what} of {target} are captured for {seconds} s at most: asked by user {uid}{}",
+                process.unwrap_or_default()
+            )
+        }
+        Event::ConfigAffects { consequence } => match consequence {
+            Consequence::Rekey => "the configuration has changed: SAs are rekeyed",
+            Consequence::Reauthenticate => {
+                "the configuration has changed: a new IKE SA is made beside the old one"
+            }
+            Consequence::StayUntilEnd => {
+                "the configuration has changed: what it has stays as it was made until it ends"
+            }
+            Consequence::Close => "the configuration does not allow it any more: SAs are deleted",
+        }
+        .to_owned(),
         // Whatever `flight` will have more: as it is.
         other => format!("{other:?}"),
     }

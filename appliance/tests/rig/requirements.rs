@@ -14,6 +14,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
     ("tcpdump", "tcpdump"),
+    ("tshark", "tshark"),
     ("iperf3", "iperf3"),
     ("promtool", "prometheus"),
 ];

@@ -36,6 +36,8 @@ pub struct Site {
     pub fragment_size: Option<u16>,
     /// Further options of charon, at whichever end it is.
     pub charon: Vec<String>,
+    /// Further lines of Hawser's configuration, about the whole gateway.
+    pub gateway: &'static str,
     /// Further lines of Hawser's template.
     pub template: &'static str,
     /// Further lines of Hawser's Child SA.
@@ -55,6 +57,7 @@ impl Default for Site {
             cookies: false,
             fragment_size: None,
             charon: Vec::new(),
+            gateway: "",
             template: "",
             child: "",
         }
@@ -91,6 +94,7 @@ impl Site {
             hq,
             hq_networks,
             branch_networks,
+            gateway,
             template,
             child,
             ..
@@ -109,6 +113,7 @@ impl Site {
             listen.addresses = ["{hq}"]
             metrics.listen = "{METRICS}"
             {cookies}
+            {gateway}
 
             [[tenants]]
             name = "default"

@@ -32,6 +32,7 @@ const PACKAGES: &[&str] = &[
     "rustc-web",
     "strongswan-swanctl",
     "tcpdump",
+    "tshark",
     "wasi-libc",
 ];
 

@@ -67,12 +67,14 @@ impl Build<'_> {
             let message = format!("metrics are shown to everyone who reaches {}", at.value);
             self.report.warn(at.place, message);
         }
-        let recorder = self.document.observability.recorder.as_ref();
+        let given = &self.document.observability;
+        let recorder = given.recorder.as_ref();
         let default = Observability::default();
         Observability {
             metrics: metrics.map(|at| at.value),
             recorder: recorder.map_or(default.recorder, |at| at.value as usize),
-            incidents: self.document.observability.incidents.clone(),
+            incidents: given.incidents.clone(),
+            capture_keys: given.capture_keys.unwrap_or(default.capture_keys),
             log: default.log,
         }
     }

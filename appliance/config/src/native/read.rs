@@ -56,6 +56,7 @@ fn document(root: &Table<'_, '_>) -> Document {
             .map(|t| Observability {
                 recorder: t.count("recorder"),
                 incidents: value(t.parsed("incidents", from_str)),
+                capture_keys: t.flag("capture_keys"),
             })
             .unwrap_or_default(),
         tenants: root.tables("tenants").iter().map(tenant).collect(),

@@ -1,8 +1,8 @@
 //! The document as TOML, for what is imported.
 
 use crate::document::{
-    Admission, Child, Document, Dpd, IkePolicy, Initiate, Lifetimes, Limit, Listen, PadSecret,
-    Retransmission, SecretSource, Template, Tenant, Upkeep,
+    Admission, Child, Document, Dpd, IkePolicy, Initiate, Lifetimes, Limit, Listen, Observability,
+    PadSecret, Retransmission, SecretSource, Template, Tenant, Upkeep,
 };
 use crate::problem::{At, Note, NoteKind};
 use crate::values::{duration_text, identity_text, pattern_text, secret_text};
@@ -28,6 +28,9 @@ pub(crate) fn write(document: &Document, notes: &[Note]) -> String {
         out.header("[metrics]");
         out.text("listen", &metrics.value);
     }
+    out.table("[observability]", |out| {
+        observability(out, &document.observability);
+    });
     document.tenants.iter().for_each(|t| tenant(&mut out, t));
     document
         .ike_policies
@@ -123,6 +126,15 @@ fn quoted(value: &impl Display) -> String {
 
 fn values<T>(list: &[At<T>]) -> impl Iterator<Item = &T> {
     list.iter().map(|at| &at.value)
+}
+
+fn observability(out: &mut Toml, given: &Observability) {
+    let recorder = given.recorder.as_ref();
+    out.entry("recorder", recorder.map(|at| at.value));
+    if let Some(file) = &given.incidents {
+        out.text("incidents", &file.display());
+    }
+    out.entry("capture_keys", given.capture_keys);
 }
 
 fn listen(out: &mut Toml, listen: &Listen) {

@@ -153,13 +153,18 @@ impl IkeSa {
         }
     }
 
-    /// What a rekey is measured against: the template's proposals, else the suite in use.
+    /// What a rekey is measured against: the template's proposals, else the suite in use; none where the template allows the
+    /// PRF in use no more. Then who wants to stay has to authenticate anew.
+    ///
+    /// A rekey never changes the PRF: RFC 7296 2.18 derives the new keys with the new one, strongSwan with the old one, and an
+    /// IKE SA that has other keys at either end is dead.
     pub(crate) fn ike_proposals(&self) -> Vec<IkeProposal> {
         if self.template.ike_proposals.is_empty() {
-            vec![self.keys.suite.as_proposal()]
-        } else {
-            self.template.ike_proposals.clone()
+            return vec![self.keys.suite.as_proposal()];
         }
+        let ours = self.template.ike_proposals.iter();
+        ours.filter_map(|p| p.with_prf(self.keys.suite.prf))
+            .collect()
     }
 
     fn successor_as_responder(

@@ -50,6 +50,10 @@ struct RekeyResponse {
 
 impl IkeSa {
     pub(crate) fn begin_ike_rekey(&mut self, env: &mut Env<'_>) {
+        if self.ike_proposals().is_empty() {
+            // It ends with its lifetime.
+            return;
+        }
         self.begin_ike_rekey_with(env, self.keys.suite.ke, false);
     }
 

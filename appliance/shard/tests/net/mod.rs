@@ -39,6 +39,7 @@ pub struct Node {
     pub replies: Vec<Reply>,
     pub incidents: Vec<hawser_shard::recorder::Incident>,
     pub traced: Vec<hawser_shard::trace::Traced>,
+    pub captured: Vec<hawser_shard::trace::Sight>,
     /// How often a shard has said that it is finished.
     pub finished: usize,
     pub address: IpAddr,
@@ -146,6 +147,7 @@ impl World {
             replies: Vec::new(),
             incidents: Vec::new(),
             traced: Vec::new(),
+            captured: Vec::new(),
             finished: 0,
             address,
             nat,
@@ -373,7 +375,10 @@ impl World {
             Output::Event(_, event) => self.nodes[node].events.push(event),
             Output::Reply(_, reply) => self.nodes[node].replies.push(reply),
             Output::Incident(incident) => self.nodes[node].incidents.push(*incident),
-            Output::Traced(_, traced) => self.nodes[node].traced.push(*traced),
+            Output::Traced(_, hawser_shard::trace::Sight::Message(traced)) => {
+                self.nodes[node].traced.push(*traced)
+            }
+            Output::Traced(_, sight) => self.nodes[node].captured.push(sight),
             Output::Finished => self.nodes[node].finished += 1,
         }
     }

@@ -145,6 +145,12 @@ static OBSERVABILITY: Section = Section {
             "`incidents.redb` in the state directory",
             "The file that keeps what was recorded of each drop: the last 32 of a peer, for 30 days.",
         ),
+        optional(
+            "capture_keys",
+            Kind::Flag,
+            "false",
+            "`hawser capture --keys` may have the keys of what it captures.",
+        ),
     ],
 };
 
