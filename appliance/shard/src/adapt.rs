@@ -16,7 +16,7 @@ use hawser_policy::change::{Change, Changes, changes};
 use hawser_policy::{
     Candidate, Identity, IkeProposal, PeerTemplate, Policy, Revive, Secret, TenantId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -204,26 +204,18 @@ impl Shard {
             names.map(|t| (t.tenant, Arc::clone(&t.name))).collect()
         };
         let unaffected = listed && changes.is_empty() && named(before) == named(&policy);
-        let mut at = now;
-        let mut waiting = BTreeMap::new();
-        if !unaffected {
-            for (_, peer) in &self.peers {
-                at += PACE;
-                waiting.insert((at, peer.device), Waiting::default());
-            }
-        }
         // Those that something was to be done for already keep that.
-        for ((_, device), before) in std::mem::take(&mut self.adapting.waiting) {
-            let again = waiting.iter_mut().find(|((_, d), _)| *d == device);
-            match again {
-                Some((_, waiting)) => *waiting = before,
-                None => {
-                    at += PACE;
-                    waiting.insert((at, device), before);
-                }
+        let waited = std::mem::take(&mut self.adapting.waiting).into_iter();
+        let mut waited: HashMap<DeviceId, Waiting> = waited.map(|((_, d), w)| (d, w)).collect();
+        let mut at = now;
+        for (_, peer) in &self.peers {
+            let before = waited.remove(&peer.device);
+            if before.is_some() || !unaffected {
+                at += PACE;
+                let waiting = before.unwrap_or_default();
+                self.adapting.waiting.insert((at, peer.device), waiting);
             }
         }
-        self.adapting.waiting = waiting;
         let revision = policy.revision;
         self.adapting.applied.push(Applied { revision, changes });
         self.arm_adapting();

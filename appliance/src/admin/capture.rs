@@ -96,7 +96,7 @@ async fn write(
                     return;
                 }
             }
-            more &= capture.len() < limit;
+            more &= capture.octets() < limit;
             if more && capture.pending() < PIECE {
                 next = seen.ready();
             }

@@ -22,7 +22,7 @@ pub(crate) fn of(packet: &Packet) -> Option<Vec<u8>> {
     } else {
         (UDP, udp(from, to, &packet.payload)?)
     };
-    ip(from.ip(), to.ip(), protocol, packet.ecn as u8, body)
+    ip(from.ip(), to.ip(), protocol, packet.ecn as u8, &body)
 }
 
 fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Option<Vec<u8>> {
@@ -44,7 +44,7 @@ fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Option<Vec<u8>> {
     Some(datagram)
 }
 
-fn ip(from: IpAddr, to: IpAddr, protocol: u8, ecn: u8, body: Vec<u8>) -> Option<Vec<u8>> {
+fn ip(from: IpAddr, to: IpAddr, protocol: u8, ecn: u8, body: &[u8]) -> Option<Vec<u8>> {
     let length = u16::try_from(body.len()).ok()?;
     let addresses = addresses(from, to)?;
     let mut packet = if from.is_ipv4() {
@@ -61,7 +61,7 @@ fn ip(from: IpAddr, to: IpAddr, protocol: u8, ecn: u8, body: Vec<u8>) -> Option<
         header.extend_from_slice(&addresses);
         header
     };
-    packet.extend_from_slice(&body);
+    packet.extend_from_slice(body);
     Some(packet)
 }
 

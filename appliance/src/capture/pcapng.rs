@@ -83,7 +83,7 @@ impl Capture {
     }
 
     /// Octets of the file up to now.
-    pub(crate) fn len(&self) -> u64 {
+    pub(crate) fn octets(&self) -> u64 {
         self.taken + self.pending() as u64
     }
 }
@@ -121,7 +121,7 @@ mod tests {
             file.extend_from_slice(&capture.take());
         }
         capture.end(at, 5, 3).unwrap();
-        assert_eq!(capture.len(), (file.len() + capture.take().len()) as u64);
+        assert_eq!(capture.octets(), (file.len() + capture.take().len()) as u64);
         let mut reader = PcapNgReader::new(file.as_slice()).unwrap();
         let mut packets = 0;
         while let Some(block) = reader.next_block() {

@@ -111,7 +111,7 @@ pub(super) enum Ready {
     /// Many, or more of those that were written before.
     Mass(Piece),
     /// One that was settled before has come back.
-    Back(Case),
+    Back(Rc<Case>),
 }
 
 /// A mass event as far as it has come.
@@ -203,7 +203,7 @@ impl Burst {
             same.written = false;
             return None;
         }
-        (!self.in_mass.contains(&case.id())).then_some(Ready::Back(case))
+        (!self.in_mass.contains(&case.id())).then(|| Ready::Back(Rc::new(case)))
     }
 
     fn become_mass(&mut self) {
