@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::error::OpenError;
 use crate::hash::{Hash, KeyedHash, MAX_OUTPUT_LEN};
-use crate::lanes::{LANES, LaneKey, Message};
+use crate::lanes::{LaneKey, Message};
 
 /// An integrity algorithm of IKE and ESP: an HMAC cut to its first octets. SHA-1: RFC 2404; SHA-2: RFC 4868.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -119,13 +119,8 @@ impl IntegKey {
 
     /// Writes the codes of many messages, each [`Integ::icv_len`] octets.
     pub(crate) fn sign_many(&self, messages: &mut [Message<'_>]) {
-        let count = messages.len();
-        let at_once = match &self.lanes {
-            Some(lanes) if count % LANES >= lanes.worth() => count,
-            Some(_) => count - count % LANES,
-            None => 0,
-        };
-        let (at_once, one_by_one) = messages.split_at_mut(at_once);
+        let at_once = self.lanes.as_ref().map(|lanes| lanes.worth(messages.len()));
+        let (at_once, one_by_one) = messages.split_at_mut(at_once.unwrap_or(0));
         if let Some(lanes) = &self.lanes {
             lanes.sign(at_once);
         }

@@ -33,3 +33,6 @@ pub use ike::IkeCipher;
 pub use integ::Integ;
 pub use ke::{KePrivate, KeyExchange, SharedSecret};
 pub use prf::{Digest, Prf};
+
+/// Whether this is a build whose AEADs encrypt nothing (the feature `null-cipher`).
+pub const NULL_CIPHER: bool = cfg!(feature = "null-cipher");

@@ -1,14 +1,18 @@
 //! AEAD with the nonce of IPsec: a salt from the keying material, then the IV of the packet (RFC 4106 section 4, RFC 7634 section 2).
 
 // Key exchange needs aws-lc in any case; `portable` chooses only who encrypts.
-#[cfg(not(feature = "portable"))]
+#[cfg(not(any(feature = "portable", feature = "null-cipher")))]
 mod aws;
-#[cfg(feature = "portable")]
+#[cfg(feature = "null-cipher")]
+mod null;
+#[cfg(all(feature = "portable", not(feature = "null-cipher")))]
 mod portable;
 
-#[cfg(not(feature = "portable"))]
+#[cfg(not(any(feature = "portable", feature = "null-cipher")))]
 use aws::Key;
-#[cfg(feature = "portable")]
+#[cfg(feature = "null-cipher")]
+use null::Key;
+#[cfg(all(feature = "portable", not(feature = "null-cipher")))]
 use portable::Key;
 
 use crate::error::OpenError;

@@ -1,109 +1,110 @@
-//! The lanes of AVX-512, safe by way of `pulp`: its token exists only where the CPU has the instructions.
+//! Sixteen lanes of AVX-512.
+
+use std::arch::x86_64::__m512i;
 
 use pulp::x86::V4;
-use zeroize::Zeroize as _;
 
-use super::{LANES, Message, schedule, sha1, sha256};
-use crate::hash::Hash;
+use super::key::BLOCK_LEN;
+use super::vectors::{Vectors, swap};
 
-/// Octets that a hash function takes at once.
-pub(super) const BLOCK_LEN: usize = 64;
-/// Words of the larger state, that of SHA-256; SHA-1 uses the first five.
-pub(super) const WORDS: usize = 8;
+/// Truth tables of the functions, for a ternary logic instruction.
+const CHOOSE: i32 = 0xca;
+const PARITY: i32 = 0x96;
+const MAJORITY: i32 = 0xe8;
 
-/// The state of sixteen computations: each row holds one word of every lane.
-pub(super) type Rows = [[u32; LANES]; WORDS];
-/// The state of one computation.
-pub(super) type State = [u32; WORDS];
+impl Vectors<16> for V4 {
+    type Register = __m512i;
 
-/// The hash functions that have lanes.
-#[derive(Clone, Copy)]
-pub(super) enum Function {
-    Sha1,
-    Sha256,
-}
-
-impl Function {
-    /// The state that a hash begins with (FIPS 180-4 section 5.3).
-    pub(super) const fn initial(self) -> State {
-        match self {
-            Self::Sha1 => sha1::INITIAL,
-            Self::Sha256 => sha256::INITIAL,
-        }
-    }
-
-    /// Octets of the digest.
-    pub(super) const fn digest_len(self) -> usize {
-        match self {
-            Self::Sha1 => 20,
-            Self::Sha256 => 32,
-        }
-    }
-
-    /// Takes one block into every lane.
     #[inline(always)]
-    pub(super) fn compress(self, simd: V4, rows: &mut Rows, blocks: &[&[u8; BLOCK_LEN]; LANES]) {
-        match self {
-            Self::Sha1 => sha1::compress(simd, rows, blocks),
-            Self::Sha256 => sha256::compress(simd, rows, blocks),
-        }
+    fn load(self, row: [u32; 16]) -> __m512i {
+        pulp::cast(row)
+    }
+
+    #[inline(always)]
+    fn store(self, register: __m512i) -> [u32; 16] {
+        pulp::cast(register)
+    }
+
+    #[inline(always)]
+    fn splat(self, word: u32) -> __m512i {
+        self.avx512f._mm512_set1_epi32(word as i32)
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512i, b: __m512i) -> __m512i {
+        self.avx512f._mm512_add_epi32(a, b)
+    }
+
+    #[inline(always)]
+    fn xor(self, a: __m512i, b: __m512i) -> __m512i {
+        self.avx512f._mm512_xor_si512(a, b)
+    }
+
+    #[inline(always)]
+    fn rotate_left<const BY: i32, const REST: i32>(self, a: __m512i) -> __m512i {
+        self.avx512f._mm512_rol_epi32::<BY>(a)
+    }
+
+    #[inline(always)]
+    fn shift_right<const BY: i32>(self, a: __m512i) -> __m512i {
+        // Of this instruction the number is unsigned.
+        let by = self.avx512f._mm512_set1_epi32(BY);
+        self.avx512f._mm512_srlv_epi32(a, by)
+    }
+
+    #[inline(always)]
+    fn choose(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
+        self.avx512f._mm512_ternarylogic_epi32::<CHOOSE>(a, b, c)
+    }
+
+    #[inline(always)]
+    fn majority(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
+        self.avx512f._mm512_ternarylogic_epi32::<MAJORITY>(a, b, c)
+    }
+
+    #[inline(always)]
+    fn parity(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
+        self.avx512f._mm512_ternarylogic_epi32::<PARITY>(a, b, c)
+    }
+
+    #[inline(always)]
+    fn message_words(self, blocks: &[&[u8; BLOCK_LEN]; 16]) -> [__m512i; 16] {
+        transposed(self, blocks)
     }
 }
 
-/// An HMAC key whose two blocks have been absorbed, on a CPU that has the lanes.
-pub(crate) struct LaneKey {
-    pub(super) simd: V4,
-    pub(super) function: Function,
-    /// The states behind the two blocks of the key.
-    pub(super) inner: State,
-    pub(super) outer: State,
-}
-
-impl LaneKey {
-    /// `None` where the CPU or the hash function has no lanes. `key` has at most 64 octets.
-    pub(crate) fn new(hash: Hash, key: &[u8]) -> Option<Self> {
-        let simd = V4::try_new()?;
-        let function = match hash {
-            Hash::Sha1 => Function::Sha1,
-            Hash::Sha256 => Function::Sha256,
-            Hash::Sha384 | Hash::Sha512 => return None,
-        };
-        let mut padded = [0; BLOCK_LEN];
-        padded.get_mut(..key.len())?.copy_from_slice(key);
-        let state_of = |octet: u8| {
-            let mut block = padded.map(|k| k ^ octet);
-            let state = schedule::absorb(simd, function, &block);
-            block.zeroize();
-            state
-        };
-        let (inner, outer) = (state_of(0x36), state_of(0x5c));
-        padded.zeroize();
-        Some(Self {
-            simd,
-            function,
-            inner,
-            outer,
-        })
+/// Word `t` of sixteen blocks, for each of the sixteen `t`.
+#[inline(always)]
+fn transposed(simd: V4, blocks: &[&[u8; BLOCK_LEN]; 16]) -> [__m512i; 16] {
+    let (f, bw) = (simd.avx512f, simd.avx512bw);
+    let swap: __m512i = pulp::cast(swap::<64>());
+    let mut a = [f._mm512_setzero_si512(); 16];
+    for (row, block) in a.iter_mut().zip(blocks) {
+        *row = bw._mm512_shuffle_epi8(pulp::cast(**block), swap);
     }
-
-    /// From how many messages on the lanes, which take as long for one as for all, are faster than one message after the other
-    /// with the SHA instructions (measured: `benches`).
-    pub(crate) const fn worth(&self) -> usize {
-        match self.function {
-            Function::Sha1 => 6,
-            Function::Sha256 => 9,
-        }
+    let mut b = a;
+    for i in (0..16).step_by(2) {
+        b[i] = f._mm512_unpacklo_epi32(a[i], a[i + 1]);
+        b[i + 1] = f._mm512_unpackhi_epi32(a[i], a[i + 1]);
     }
-
-    /// Computes the codes of all messages, which may differ in length.
-    pub(crate) fn sign(&self, messages: &mut [Message<'_>]) {
-        schedule::run(self, messages);
+    // Now a[4g + j]: column j of each 128 bits, for the four blocks from 4g on.
+    for g in (0..16).step_by(4) {
+        a[g] = f._mm512_unpacklo_epi64(b[g], b[g + 2]);
+        a[g + 1] = f._mm512_unpackhi_epi64(b[g], b[g + 2]);
+        a[g + 2] = f._mm512_unpacklo_epi64(b[g + 1], b[g + 3]);
+        a[g + 3] = f._mm512_unpackhi_epi64(b[g + 1], b[g + 3]);
     }
-}
-
-impl Drop for LaneKey {
-    fn drop(&mut self) {
-        self.inner.zeroize();
-        self.outer.zeroize();
+    for j in 0..4 {
+        b[j] = f._mm512_shuffle_i32x4::<0x88>(a[j], a[4 + j]);
+        b[4 + j] = f._mm512_shuffle_i32x4::<0xdd>(a[j], a[4 + j]);
+        b[8 + j] = f._mm512_shuffle_i32x4::<0x88>(a[8 + j], a[12 + j]);
+        b[12 + j] = f._mm512_shuffle_i32x4::<0xdd>(a[8 + j], a[12 + j]);
     }
+    for j in 0..4 {
+        a[j] = f._mm512_shuffle_i32x4::<0x88>(b[j], b[8 + j]);
+        a[8 + j] = f._mm512_shuffle_i32x4::<0xdd>(b[j], b[8 + j]);
+        a[4 + j] = f._mm512_shuffle_i32x4::<0x88>(b[4 + j], b[12 + j]);
+        a[12 + j] = f._mm512_shuffle_i32x4::<0xdd>(b[4 + j], b[12 + j]);
+    }
+    a
 }

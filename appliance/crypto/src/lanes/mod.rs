@@ -1,9 +1,13 @@
-//! HMAC-SHA1 and HMAC-SHA256 of up to sixteen messages at once, one in each lane of AVX-512 registers.
+//! HMAC-SHA1 and HMAC-SHA256 of many messages at once, one in each lane of vector registers: sixteen of AVX-512, eight of AVX2.
 //!
-//! Where the CPU has no AVX-512 there are no lanes, and [`KeyedHash`](crate::hash::KeyedHash) computes one message after the other.
+//! Where there are no lanes, [`KeyedHash`](crate::hash::KeyedHash) computes one message after the other.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod key;
 #[cfg(target_arch = "x86_64")]
 mod schedule;
 #[cfg(target_arch = "x86_64")]
@@ -11,18 +15,15 @@ mod sha1;
 #[cfg(target_arch = "x86_64")]
 mod sha256;
 #[cfg(target_arch = "x86_64")]
-mod transpose;
+mod vectors;
 
 #[cfg(not(target_arch = "x86_64"))]
 mod none;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use avx512::LaneKey;
+pub(crate) use key::LaneKey;
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) use none::LaneKey;
-
-/// Messages that are computed at once.
-pub(crate) const LANES: usize = 16;
 
 /// A message to be authenticated.
 pub(crate) struct Message<'a> {

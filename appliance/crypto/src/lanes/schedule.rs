@@ -1,10 +1,8 @@
 //! Which lane computes what: a lane that is done with its message takes the next.
 
-use pulp::NullaryFnOnce;
-use pulp::x86::V4;
-
-use super::avx512::{BLOCK_LEN, Function, LaneKey, Rows, State, WORDS};
-use super::{LANES, Message};
+use super::Message;
+use super::key::{BLOCK_LEN, Function, LaneKey, OnLanes, Rows, State, WORDS, Width};
+use super::vectors::Vectors;
 
 /// A block for lanes that have nothing to do.
 static IDLE: [u8; BLOCK_LEN] = [0; BLOCK_LEN];
@@ -12,40 +10,40 @@ static IDLE: [u8; BLOCK_LEN] = [0; BLOCK_LEN];
 const LENGTH_LEN: usize = 8;
 
 /// The state after one block from the beginning.
-pub(super) fn absorb(simd: V4, function: Function, block: &[u8; BLOCK_LEN]) -> State {
-    struct Absorb<'a>(V4, Function, &'a [u8; BLOCK_LEN]);
-    impl NullaryFnOnce for Absorb<'_> {
+pub(super) fn absorb(width: Width, function: Function, block: &[u8; BLOCK_LEN]) -> State {
+    struct Absorb<'a>(Function, &'a [u8; BLOCK_LEN]);
+    impl OnLanes for Absorb<'_> {
         type Output = State;
 
         #[inline(always)]
-        fn call(self) -> State {
-            let mut rows = self.1.initial().map(|word| [word; LANES]);
-            self.1.compress(self.0, &mut rows, &[self.2; LANES]);
+        fn call<V: Vectors<N>, const N: usize>(self, simd: V) -> State {
+            let mut rows = self.0.initial().map(|word| [word; N]);
+            self.0.compress(simd, &mut rows, &[self.1; N]);
             rows.map(|row| row[0])
         }
     }
-    simd.vectorize(Absorb(simd, function, block))
+    width.run(Absorb(function, block))
 }
 
 /// Computes the codes of all messages.
-pub(super) fn run(key: &LaneKey, messages: &mut [Message<'_>]) {
+pub(super) fn run(width: Width, key: &LaneKey, messages: &mut [Message<'_>]) {
     struct Run<'r, 'm> {
         key: &'r LaneKey,
         messages: &'r mut [Message<'m>],
     }
-    impl NullaryFnOnce for Run<'_, '_> {
+    impl OnLanes for Run<'_, '_> {
         type Output = ();
 
         #[inline(always)]
-        fn call(self) {
+        fn call<V: Vectors<N>, const N: usize>(self, simd: V) {
             // Known at compile time in each arm, so that the rounds are not chosen block by block.
             match self.key.function {
-                Function::Sha1 => compute(self.key, Function::Sha1, self.messages),
-                Function::Sha256 => compute(self.key, Function::Sha256, self.messages),
+                Function::Sha1 => compute(simd, self.key, Function::Sha1, self.messages),
+                Function::Sha256 => compute(simd, self.key, Function::Sha256, self.messages),
             }
         }
     }
-    key.simd.vectorize(Run { key, messages });
+    width.run(Run { key, messages });
 }
 
 /// What a lane does next.
@@ -73,10 +71,15 @@ struct Work {
 }
 
 #[inline(always)]
-fn compute(key: &LaneKey, function: Function, messages: &mut [Message<'_>]) {
-    let mut rows: Rows = [[0; LANES]; WORDS];
+fn compute<V: Vectors<N>, const N: usize>(
+    simd: V,
+    key: &LaneKey,
+    function: Function,
+    messages: &mut [Message<'_>],
+) {
+    let mut rows: Rows<N> = [[0; N]; WORDS];
     let mut next = 0;
-    let mut lanes = [Work::IDLE; LANES];
+    let mut lanes = [Work::IDLE; N];
     loop {
         for (column, lane) in lanes.iter_mut().enumerate() {
             if lane.stage == Stage::Idle && next < messages.len() {
@@ -91,7 +94,7 @@ fn compute(key: &LaneKey, function: Function, messages: &mut [Message<'_>]) {
         };
         for step in 0..steps {
             let blocks = std::array::from_fn(|i| lanes[i].block(messages, step));
-            function.compress(key.simd, &mut rows, &blocks);
+            function.compress(simd, &mut rows, &blocks);
         }
         for (column, lane) in lanes.iter_mut().enumerate() {
             lane.done += steps;
@@ -104,10 +107,10 @@ fn compute(key: &LaneKey, function: Function, messages: &mut [Message<'_>]) {
 
 /// The lane is through with its stage.
 #[inline(always)]
-fn advance(
+fn advance<const N: usize>(
     key: &LaneKey,
     messages: &mut [Message<'_>],
-    rows: &mut Rows,
+    rows: &mut Rows<N>,
     column: usize,
     lane: &mut Work,
 ) {
@@ -188,7 +191,7 @@ impl Work {
 }
 
 #[inline(always)]
-fn put(rows: &mut Rows, column: usize, state: &State) {
+fn put<const N: usize>(rows: &mut Rows<N>, column: usize, state: &State) {
     for (row, word) in rows.iter_mut().zip(state) {
         row[column] = *word;
     }
@@ -196,6 +199,6 @@ fn put(rows: &mut Rows, column: usize, state: &State) {
 
 /// The digest of a lane as it is sent; of SHA-1 the first five words count.
 #[inline(always)]
-fn digest(rows: &Rows, column: usize) -> [[u8; 4]; WORDS] {
+fn digest<const N: usize>(rows: &Rows<N>, column: usize) -> [[u8; 4]; WORDS] {
     rows.map(|row| row[column].to_be_bytes())
 }

@@ -1,12 +1,7 @@
-//! SHA-1 (FIPS 180-4 section 6.1) in sixteen lanes.
+//! SHA-1 (FIPS 180-4 section 6.1) in lanes.
 
-use std::arch::x86_64::__m512i;
-
-use pulp::x86::V4;
-
-use super::LANES;
-use super::avx512::{BLOCK_LEN, Rows, State};
-use super::transpose::message_words;
+use super::key::{BLOCK_LEN, Rows, State};
+use super::vectors::Vectors;
 
 pub(super) const INITIAL: State = [
     0x6745_2301,
@@ -19,45 +14,39 @@ pub(super) const INITIAL: State = [
     0,
 ];
 
-/// Truth tables of the functions (FIPS 180-4 section 4.1.1), for a ternary logic instruction.
-const CHOOSE: i32 = 0xca;
-const PARITY: i32 = 0x96;
-const MAJORITY: i32 = 0xe8;
-
 #[inline(always)]
-pub(super) fn compress(simd: V4, rows: &mut Rows, blocks: &[&[u8; BLOCK_LEN]; LANES]) {
-    let f = simd.avx512f;
-    let mut w = message_words(simd, blocks);
-    let [mut a, mut b, mut c, mut d, mut e, ..]: [__m512i; 8] = rows.map(pulp::cast);
+pub(super) fn compress<V: Vectors<N>, const N: usize>(
+    v: V,
+    rows: &mut Rows<N>,
+    blocks: &[&[u8; BLOCK_LEN]; N],
+) {
+    let mut w = v.message_words(blocks);
+    let [mut a, mut b, mut c, mut d, mut e, ..] = rows.map(|row| v.load(row));
     let start = [a, b, c, d, e];
     macro_rules! rounds {
-        ($table:expr, $constant:expr, $range:expr) => {
-            let k = f._mm512_set1_epi32($constant as i32);
+        ($function:ident, $constant:expr, $range:expr) => {
+            let k = v.splat($constant);
             for t in $range {
                 if t >= 16 {
-                    let three = f._mm512_ternarylogic_epi32::<PARITY>(
-                        w[(t + 13) % 16],
-                        w[(t + 8) % 16],
-                        w[(t + 2) % 16],
-                    );
-                    w[t % 16] = f._mm512_rol_epi32::<1>(f._mm512_xor_si512(three, w[t % 16]));
+                    let three = v.parity(w[(t + 13) % 16], w[(t + 8) % 16], w[(t + 2) % 16]);
+                    w[t % 16] = v.rotate_left::<1, 31>(v.xor(three, w[t % 16]));
                 }
-                let mixed = f._mm512_ternarylogic_epi32::<$table>(b, c, d);
-                let added = f._mm512_add_epi32(f._mm512_add_epi32(e, k), w[t % 16]);
-                let turned = f._mm512_add_epi32(f._mm512_rol_epi32::<5>(a), mixed);
+                let mixed = v.$function(b, c, d);
+                let added = v.add(v.add(e, k), w[t % 16]);
+                let turned = v.add(v.rotate_left::<5, 27>(a), mixed);
                 e = d;
                 d = c;
-                c = f._mm512_rol_epi32::<30>(b);
+                c = v.rotate_left::<30, 2>(b);
                 b = a;
-                a = f._mm512_add_epi32(added, turned);
+                a = v.add(added, turned);
             }
         };
     }
-    rounds!(CHOOSE, 0x5a82_7999u32, 0..20usize);
-    rounds!(PARITY, 0x6ed9_eba1u32, 20..40usize);
-    rounds!(MAJORITY, 0x8f1b_bcdcu32, 40..60usize);
-    rounds!(PARITY, 0xca62_c1d6u32, 60..80usize);
+    rounds!(choose, 0x5a82_7999u32, 0..20usize);
+    rounds!(parity, 0x6ed9_eba1u32, 20..40usize);
+    rounds!(majority, 0x8f1b_bcdcu32, 40..60usize);
+    rounds!(parity, 0xca62_c1d6u32, 60..80usize);
     for ((row, old), new) in rows.iter_mut().zip(start).zip([a, b, c, d, e]) {
-        *row = pulp::cast(f._mm512_add_epi32(old, new));
+        *row = v.store(v.add(old, new));
     }
 }

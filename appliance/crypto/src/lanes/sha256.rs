@@ -1,12 +1,7 @@
-//! SHA-256 (FIPS 180-4 section 6.2) in sixteen lanes.
+//! SHA-256 (FIPS 180-4 section 6.2) in lanes.
 
-use std::arch::x86_64::__m512i;
-
-use pulp::x86::V4;
-
-use super::LANES;
-use super::avx512::{BLOCK_LEN, Rows, State};
-use super::transpose::message_words;
+use super::key::{BLOCK_LEN, Rows, State};
+use super::vectors::Vectors;
 
 pub(super) const INITIAL: State = [
     0x6a09_e667,
@@ -32,34 +27,32 @@ const K: [u32; 64] = [
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ];
 
-/// Truth tables (FIPS 180-4 section 4.1.2), for a ternary logic instruction.
-const CHOOSE: i32 = 0xca;
-const PARITY: i32 = 0x96;
-const MAJORITY: i32 = 0xe8;
-
 #[inline(always)]
-pub(super) fn compress(simd: V4, rows: &mut Rows, blocks: &[&[u8; BLOCK_LEN]; LANES]) {
-    let f = simd.avx512f;
-    // The rotations of sigma, the last of which may be a shift.
+pub(super) fn compress<V: Vectors<N>, const N: usize>(
+    v: V,
+    rows: &mut Rows<N>,
+    blocks: &[&[u8; BLOCK_LEN]; N],
+) {
+    // The rotations of sigma, to the right, the last of which may be a shift.
     macro_rules! sigma {
         ($x:expr, $one:literal, $two:literal, ror $three:literal) => {
-            f._mm512_ternarylogic_epi32::<PARITY>(
-                f._mm512_ror_epi32::<$one>($x),
-                f._mm512_ror_epi32::<$two>($x),
-                f._mm512_ror_epi32::<$three>($x),
+            v.parity(
+                v.rotate_left::<{ 32 - $one }, $one>($x),
+                v.rotate_left::<{ 32 - $two }, $two>($x),
+                v.rotate_left::<{ 32 - $three }, $three>($x),
             )
         };
         ($x:expr, $one:literal, $two:literal, shr $three:literal) => {
-            f._mm512_ternarylogic_epi32::<PARITY>(
-                f._mm512_ror_epi32::<$one>($x),
-                f._mm512_ror_epi32::<$two>($x),
-                f._mm512_srli_epi32::<$three>($x),
+            v.parity(
+                v.rotate_left::<{ 32 - $one }, $one>($x),
+                v.rotate_left::<{ 32 - $two }, $two>($x),
+                v.shift_right::<$three>($x),
             )
         };
     }
-    let add = |a, b| f._mm512_add_epi32(a, b);
-    let mut w = message_words(simd, blocks);
-    let start: [__m512i; 8] = rows.map(pulp::cast);
+    let add = |a, b| v.add(a, b);
+    let mut w = v.message_words(blocks);
+    let start = rows.map(|row| v.load(row));
     let [mut a, mut b, mut c, mut d, mut e, mut g, mut h, mut i] = start;
     for t in 0..64 {
         if t >= 16 {
@@ -68,15 +61,15 @@ pub(super) fn compress(simd: V4, rows: &mut Rows, blocks: &[&[u8; BLOCK_LEN]; LA
             let new = add(sigma!(w2, 17, 19, shr 10), sigma!(w15, 7, 18, shr 3));
             w[t % 16] = add(old, new);
         }
-        let known = add(add(i, f._mm512_set1_epi32(K[t] as i32)), w[t % 16]);
-        let chosen = f._mm512_ternarylogic_epi32::<CHOOSE>(e, g, h);
+        let known = add(add(i, v.splat(K[t])), w[t % 16]);
+        let chosen = v.choose(e, g, h);
         let one = add(known, add(sigma!(e, 6, 11, ror 25), chosen));
-        let most = f._mm512_ternarylogic_epi32::<MAJORITY>(a, b, c);
+        let most = v.majority(a, b, c);
         let two = add(sigma!(a, 2, 13, ror 22), most);
         (i, h, g, e) = (h, g, e, add(d, one));
         (d, c, b, a) = (c, b, a, add(one, two));
     }
     for ((row, old), new) in rows.iter_mut().zip(start).zip([a, b, c, d, e, g, h, i]) {
-        *row = pulp::cast(f._mm512_add_epi32(old, new));
+        *row = v.store(v.add(old, new));
     }
 }
