@@ -35,6 +35,8 @@ mod outbox;
 mod plugins;
 mod poller;
 mod raw;
+#[cfg(feature = "relay")]
+pub mod relay;
 mod routes;
 mod runtime;
 mod sender;

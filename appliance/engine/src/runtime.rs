@@ -54,6 +54,9 @@ impl Engine {
     pub fn start(policy: Arc<Policy>, options: EngineOptions) -> Result<EngineHandle, StartError> {
         let shards = shard_count(&policy)?;
         let mut notes = Vec::new();
+        if hawser_crypto::NULL_CIPHER {
+            notes.push("this build encrypts nothing: it is for benches".to_owned());
+        }
         let (inner, routing) = open_inner(&policy, options.inner, shards, !options.no_offload)?;
         let mark = routing.and_then(|r| usable_mark(r.mark, &mut notes));
         let (outer, bound) = bind_all(&policy, shards, mark, &mut notes)?;

@@ -2,10 +2,10 @@
 //!
 //! quinn-udp sends to one peer a call. So this is its own, with the same control messages: segment size, source address, ECN field.
 
+use arrayvec::ArrayVec;
 use quinn_udp::EcnCodepoint;
 use socket2::{SockAddr, Socket};
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
@@ -36,36 +36,37 @@ struct Control([u8; CONTROL]);
 #[allow(unsafe_code)]
 pub(crate) fn send(socket: &Socket, sends: &[Send<'_>]) -> io::Result<usize> {
     let sends = &sends[..sends.len().min(SENDS)];
-    let addresses: [Option<SockAddr>; SENDS] =
-        std::array::from_fn(|i| sends.get(i).map(|send| send.to.into()));
-    let mut parts: [libc::iovec; SENDS] = std::array::from_fn(|i| {
-        let octets = sends.get(i).map_or(&[][..], |send| send.octets);
-        libc::iovec {
-            iov_base: octets.as_ptr().cast_mut().cast(),
-            iov_len: octets.len(),
-        }
-    });
-    let mut controls = [Control([0; CONTROL]); SENDS];
-    let mut messages: [MaybeUninit<libc::mmsghdr>; SENDS] = [MaybeUninit::zeroed(); SENDS];
-    for (i, send) in sends.iter().enumerate() {
+    // Only as much is filled in as there are sends: mostly one or two trains.
+    let addresses: ArrayVec<SockAddr, SENDS> = sends.iter().map(|send| send.to.into()).collect();
+    let mut parts: ArrayVec<libc::iovec, SENDS> = (sends.iter())
+        .map(|send| libc::iovec {
+            iov_base: send.octets.as_ptr().cast_mut().cast(),
+            iov_len: send.octets.len(),
+        })
+        .collect();
+    let mut controls: ArrayVec<Control, SENDS> =
+        (sends.iter()).map(|_| Control([0; CONTROL])).collect();
+    let mut messages: ArrayVec<libc::mmsghdr, SENDS> = ArrayVec::new();
+    let rooms = parts.iter_mut().zip(&mut controls);
+    for ((send, address), (part, control)) in sends.iter().zip(&addresses).zip(rooms) {
         // SAFETY: zeros are a valid `mmsghdr`: null pointers with lengths of zero.
-        let header = unsafe { &mut messages[i].assume_init_mut().msg_hdr };
-        if let Some(address) = &addresses[i] {
-            header.msg_name = address.as_ptr().cast_mut().cast();
-            header.msg_namelen = address.len();
-        }
-        header.msg_iov = &raw mut parts[i];
+        let mut message: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        let header = &mut message.msg_hdr;
+        header.msg_name = address.as_ptr().cast_mut().cast();
+        header.msg_namelen = address.len();
+        header.msg_iov = part;
         header.msg_iovlen = 1;
-        header.msg_control = (&raw mut controls[i]).cast();
+        header.msg_control = std::ptr::from_mut(control).cast();
         header.msg_controllen = CONTROL;
         header.msg_controllen = write_control(header, send);
+        messages.push(message);
     }
     // SAFETY: the first `sends.len()` headers are filled in; all that they point to (addresses, parts, controls and the callers' octets) lives
     // until the call returns, and the kernel writes only `msg_len` and what it reads it does not keep.
     let sent = unsafe {
         libc::sendmmsg(
             socket.as_raw_fd(),
-            messages.as_mut_ptr().cast(),
+            messages.as_mut_ptr(),
             sends.len() as libc::c_uint,
             libc::MSG_DONTWAIT,
         )
