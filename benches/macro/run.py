@@ -1,12 +1,25 @@
 #!/usr/bin/env python3
-"""Throughput of Hawser and of its peers, side by side in one run, between two network namespaces on a veth.
+"""Throughput, cost and latency of Hawser and of its peers, side by side in one run, between two network namespaces on a veth.
 
-    python3 benches/macro/run.py --hawser PATH [--seconds 4] [--rounds 3] [--only NAME,...]
-        [--wireguard-go PATH] [--boringtun PATH] [--strongswan]
+    python3 benches/macro/run.py --hawser PATH --null PATH --relay PATH --load PATH [--wireguard-go PATH] [--wireguard-go-no-offload PATH]
+        [--boringtun PATH] [--strongswan] [--no-offload | --offload] [--seconds 3] [--rounds 1] [--only NAME,...] [--loads NAME,...]
+        [--keep FILE] [--perf NAME]
 
-Takes root and iperf3. Both ends and iperf3 share the machine: only ratios of one run mean something. For each path and load it prints the
-median of the rounds: Mbit/s of payload received, and gigabytes of it per CPU-second of both gateways together. Load names: tcp1 (one
-stream), tcp8, back1 (one stream the other way), udp1372 and udp36 (datagrams of 1400 and 64 octets with their headers).
+Takes root and iperf3. Both gateways, the load and its sink share the machine: only ratios of one run mean something. Each gateway is one shard; the
+two are given a core each.
+
+Paths: `plain` (L0: no tunnel), `relay` (L1: TUN to UDP and back in clear, Hawser's own I/O path: `cargo build --release -p hawser-engine --example
+relay --features relay`), `null` (L2: Hawser, with AES-GCM in name only: `cargo build --release -p hawser -p hawser-crypto --features
+hawser-crypto/null-cipher`), `gcm`, `chacha`, `cbc-sha1` (L3), and the peers. With `--no-offload` nothing is a super-packet on either side: Hawser and the relay
+get the option of that name, wireguard-go (which has none) is a build without IFF_VNET_HDR, UDP GSO and GRO; the other peers have no offloads anyway.
+
+Loads: `tcp1`, `tcp8` (streams of iperf3), `back1`, `back8` (the other way), `udp64`, `imix`, `udp1400` (`benches/examples/load.rs`: octets of the inner IP packet; as
+fast as it goes), `idle` and `busy` (pings, without and with 20,000 packets a second of 576 octets beside them). `peers1`, `peers1000`: 20,000 packets a second of 64 octets from
+the inside to so many branches of `hawser swarm`, four to each in turn.
+
+Printed, medians of the rounds: Mbit/s of IP packets or payload received and gigabytes of it per CPU-second of both gateways (TCP); thousand packets received a second and per
+CPU-second of both gateways, in thousands (UDP); of pings the median and the 99th percentile in microseconds. Then the same as ratios to `null` and to wireguard-go. `--keep FILE` collects rounds
+of several calls: print them with `--report FILE`.
 """
 
 import argparse
@@ -24,10 +37,13 @@ import time
 A, B = "hb-a", "hb-b"
 OUTER = {A: "192.0.2.1", B: "192.0.2.2"}
 INNER = {A: "10.77.1.1", B: "10.77.2.1"}
+CORE = {A: "0", B: "1"}
+PORT = 5301
+METRICS = "127.0.0.1:9464"
 SUITES = {
-    "hawser-gcm": "aes128gcm16",
-    "hawser-chacha": "chacha20poly1305",
-    "hawser-cbc-sha1": "aes128-sha1",
+    "gcm": "aes128gcm16",
+    "chacha": "chacha20poly1305",
+    "cbc-sha1": "aes128-sha1",
 }
 # Private keys (clamped) and public keys of X25519 for WireGuard, made for this bench.
 KEYS = {
@@ -59,13 +75,31 @@ def world():
 
 
 class Plain:
-    """L0: no tunnel, the inner addresses on the veth."""
+    """No tunnel, the inner addresses on the veth."""
 
     def start(self, directory):
         for ns in (A, B):
             sh(f"ip -n {ns} addr add {INNER[ns]}/32 dev lo")
             sh(f"ip -n {ns} route add {INNER[other(ns)]} dev hb0 src {INNER[ns]}")
         return []
+
+
+class Relay:
+    """TUN to UDP and back, in clear."""
+
+    def __init__(self, program, offload):
+        self.program, self.offload = program, offload
+
+    def start(self, directory):
+        processes = []
+        for ns in (A, B):
+            command = ["taskset", "-c", CORE[ns], self.program, "hb-tun", f"{OUTER[ns]}:4500", f"{OUTER[other(ns)]}:4500"]
+            processes.append(spawn(ns, command + ([] if self.offload else ["--no-offload"]), f"{directory}/{ns}.log"))
+        time.sleep(0.5)
+        for ns in (A, B):
+            sh(f"ip -n {ns} addr add {INNER[ns]}/32 dev hb-tun && ip -n {ns} link set hb-tun mtu 1400 up")
+            sh(f"ip -n {ns} route add {INNER[other(ns)]} dev hb-tun src {INNER[ns]}")
+        return processes
 
 
 class Hawser:
@@ -106,11 +140,36 @@ remote = ["{INNER[peer]}/32"]
             path = f"{directory}/{ns}.toml"
             with open(path, "w") as file:
                 file.write(self.config(ns))
-            command = [self.program, "run", "--config", path, "--socket", f"{directory}/{ns}.sock"]
+            command = ["taskset", "-c", CORE[ns], self.program, "run", "--config", path, "--socket", f"{directory}/{ns}.sock", "--state", directory]
             command += [] if self.offload else ["--no-offload"]
             processes.append(spawn(ns, command, f"{directory}/{ns}.log"))
             time.sleep(0.7)
         return processes
+
+
+class Hub(Hawser):
+    """A gateway at A, and a swarm of so many branches at B."""
+
+    def __init__(self, program, proposal, offload, branches):
+        super().__init__(program, proposal, offload)
+        self.branches = branches
+
+    def config(self, ns):
+        text = super().config(A).replace(f'remote = ["{INNER[B]}/32"]', 'remote = ["10.0.0.0/8"]')
+        return text + f'[metrics]\nlisten = "{METRICS}"\n'
+
+    def start(self, directory):
+        path = f"{directory}/hub.toml"
+        with open(path, "w") as file:
+            file.write(self.config(A))
+        command = ["taskset", "-c", CORE[A], self.program, "run", "--config", path, "--socket", f"{directory}/hub.sock", "--state", directory]
+        gateway = spawn(A, command + ([] if self.offload else ["--no-offload"]), f"{directory}/hub.log")
+        time.sleep(0.7)
+        command = ["taskset", "-c", CORE[B], self.program, "swarm", "--gateway", f"{OUTER[A]}:4500", "--gateway-identity", A, "--branches", str(self.branches)]
+        command += ["--rate", "400", "--hold", "600", "--secret", "bench of sixteen octets", "--ike", "aes128-sha256-x25519", "--esp", self.proposal]
+        self.swarm = spawn(B, command + ["--network", f"{INNER[A]}/32"], f"{directory}/swarm.log")
+        time.sleep(2.5 + self.branches / 400)
+        return [gateway]
 
 
 class WireGuard:
@@ -178,22 +237,14 @@ class StrongSwan:
         return processes
 
 
-LOADS = {
-    "tcp1": ["-P", "1"],
-    "tcp8": ["-P", "8"],
-    "back1": ["-R"],
-    "udp1372": ["-u", "-b", "0", "-l", "1372"],
-    "udp36": ["-u", "-b", "0", "-l", "36"],
-}
-
-
 def cpu_seconds(processes):
+    """Of all threads, to the nanosecond."""
     total = 0
     for process in processes:
-        with open(f"/proc/{process.pid}/stat") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
+        for task in os.listdir(f"/proc/{process.pid}/task"):
+            with open(f"/proc/{process.pid}/task/{task}/schedstat") as file:
+                total += int(file.read().split()[0])
+    return total / 1e9
 
 
 def wait_up(seconds=15):
@@ -205,38 +256,96 @@ def wait_up(seconds=15):
     return False
 
 
-def load(name, seconds, processes):
-    client = ["ip", "netns", "exec", B, "iperf3", "-J", "-c", INNER[A], "-B", INNER[B], "-t", str(seconds)]
+def inside(ns, *command):
+    return ["ip", "netns", "exec", ns, *command]
+
+
+def stream(arguments, args, processes):
+    """iperf3: megabits a second, gigabytes a CPU-second."""
+    client = inside(B, "iperf3", "-J", "-c", INNER[A], "-B", INNER[B], "-t", str(args.seconds), *arguments)
     before = cpu_seconds(processes)
-    run = subprocess.run([*client, *LOADS[name]], capture_output=True, text=True, timeout=seconds + 30)
+    run = subprocess.run(client, capture_output=True, text=True, timeout=args.seconds + 30)
     spent = cpu_seconds(processes) - before
-    end = json.loads(run.stdout)["end"]
-    if name.startswith("udp"):
-        total = end.get("sum_received") or end["sum"]
-        received = total["bytes"] * (1 - total.get("lost_percent", 0) / 100 if "sum_received" not in end else 1)
-        bits = received * 8 / total["seconds"]
-    else:
-        received = end["sum_received"]["bytes"]
-        bits = end["sum_received"]["bits_per_second"]
-    return bits / 1e6, received / 1e9 / spent if spent > 0 else 0.0
+    received = json.loads(run.stdout)["end"]["sum_received"]
+    return received["bits_per_second"] / 1e6, received["bytes"] / 1e9 / spent if spent > 0 else 0.0
 
 
-def one(contender, seconds, loads):
+def packets(size, args, processes):
+    """Thousand packets a second, and a CPU-second."""
+    to = f"{INNER[A]}:{PORT}"
+    sink = subprocess.Popen(inside(A, args.load, "sink", to, str(args.seconds + 1)), stdout=subprocess.PIPE, text=True)
+    time.sleep(0.2)
+    before = cpu_seconds(processes)
+    subprocess.run(inside(B, args.load, "send", INNER[B], to, size, str(args.seconds)), check=True, stdout=subprocess.DEVNULL)
+    spent = cpu_seconds(processes) - before
+    count, _, took = map(float, sink.communicate()[0].split())
+    return count / took / 1e3 if took else 0.0, count / spent / 1e3 if spent > 0 else 0.0
+
+
+def pings(busy, args, processes):
+    """Median and 99th percentile of round trips, in microseconds."""
+    beside = None
+    if busy:
+        command = inside(B, args.load, "send", INNER[B], f"{INNER[A]}:{PORT}", "576", str(args.seconds + 1), "20000")
+        beside = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        time.sleep(0.3)
+    ping = inside(B, "ping", "-i", "0.002", "-c", str(400 * args.seconds), "-I", INNER[B], INNER[A])
+    text = subprocess.run(ping, capture_output=True, text=True).stdout
+    if beside:
+        beside.wait()
+    times = sorted(float(line.split("time=")[1].split()[0]) * 1000 for line in text.splitlines() if "time=" in line)
+    return times[len(times) // 2], times[len(times) * 99 // 100]
+
+
+def trains(contender, args, processes):
+    """From the inside to the branches: thousand packets a CPU-second of the gateway, and the part that left."""
+    count, rate = contender.branches, 20000
+    sent_before = sealed()
+    before = cpu_seconds(processes)
+    command = inside(A, args.load, "send", INNER[A], "10.0.0.1:9", "64", str(args.seconds), str(rate), str(count), "4")
+    sent = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    spent = cpu_seconds(processes) - before
+    left = sealed() - sent_before
+    return left / spent / 1e3, left / sent
+
+
+def sealed():
+    """ESP packets that the gateway has sent; its metrics are a second old at most."""
+    time.sleep(1.2)
+    text = sh(f"ip netns exec {A} curl -s http://{METRICS}/metrics")
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith('hawser_esp_packets_total{direction="out"}')))
+
+
+LOADS = {
+    "tcp1": ("Mbit/s (GB per CPU-s)", lambda *run: stream(["-P", "1"], *run)),
+    "tcp8": ("Mbit/s (GB per CPU-s)", lambda *run: stream(["-P", "8"], *run)),
+    "back1": ("Mbit/s (GB per CPU-s)", lambda *run: stream(["-R"], *run)),
+    "back8": ("Mbit/s (GB per CPU-s)", lambda *run: stream(["-R", "-P", "8"], *run)),
+    "udp64": ("kpps (per CPU-s)", lambda *run: packets("64", *run)),
+    "imix": ("kpps (per CPU-s)", lambda *run: packets("imix", *run)),
+    "udp1400": ("kpps (per CPU-s)", lambda *run: packets("1400", *run)),
+    "idle": ("us p50 (p99)", lambda *run: pings(False, *run)),
+    "busy": ("us p50 (p99)", lambda *run: pings(True, *run)),
+}
+
+
+def one(name, contender, args, loads):
     world()
     directory = tempfile.mkdtemp(prefix="hawser-bench-")
     processes = contender.start(directory)
+    server = None
     try:
+        if isinstance(contender, Hub):
+            return {"peers": trains(contender, args, processes)}
         if not wait_up():
             sys.exit(f"no tunnel: see {directory}")
-        processes_of_gateway = processes
         server = spawn(A, ["iperf3", "-s", "-B", INNER[A]], f"{directory}/iperf3.log")
         time.sleep(0.3)
-        results = {name: load(name, seconds, processes_of_gateway) for name in loads}
-        server.kill()
+        with profile(name, args):
+            results = {name: LOADS[name][1](args, processes) for name in loads}
     finally:
-        for process in processes:
+        for process in [*processes, *([server] if server else []), *([contender.swarm] if isinstance(contender, Hub) else [])]:
             process.send_signal(signal.SIGTERM)
-        for process in processes:
             try:
                 process.wait(5)
             except subprocess.TimeoutExpired:
@@ -247,48 +356,122 @@ def one(contender, seconds, loads):
     return results
 
 
+class profile:
+    """Records the whole machine while a path that was asked for is measured."""
+
+    def __init__(self, name, args):
+        self.file = f"{args.perf}.{name}" if args.perf else None
+
+    def __enter__(self):
+        if self.file:
+            self.perf = subprocess.Popen(["perf", "record", "-q", "-a", "-g", "-F", "997", "-o", self.file])
+
+    def __exit__(self, *_):
+        if self.file:
+            self.perf.send_signal(signal.SIGINT)
+            self.perf.wait()
+
+
 def contenders(args):
+    offload = not args.no_offload
     every = {"plain": Plain()}
+    if args.relay:
+        every["relay"] = Relay(args.relay, offload)
+    if args.null:
+        every["null"] = Hawser(args.null, SUITES["gcm"], offload)
     for name, proposal in SUITES.items():
-        every[name] = Hawser(args.hawser, proposal, True)
-    every["hawser-gcm-no-offload"] = Hawser(args.hawser, SUITES["hawser-gcm"], False)
-    if args.wireguard_go:
-        every["wireguard-go"] = WireGuard([args.wireguard_go])
+        every[name] = Hawser(args.hawser, proposal, offload)
+    wireguard = args.wireguard_go if offload else args.wireguard_go_no_offload
+    if wireguard:
+        every["wireguard-go"] = WireGuard([wireguard])
     if args.boringtun:
         every["boringtun"] = WireGuard([args.boringtun, "--foreground", "--disable-drop-privileges"])
     if args.strongswan:
         every["strongswan-gcm"] = StrongSwan("aes128gcm16")
         every["strongswan-cbc-sha1"] = StrongSwan("aes128-sha1")
-    only = args.only.split(",") if args.only else list(every)
+    for name in ("gcm", "cbc-sha1"):
+        for branches in (1, 1000):
+            every[f"{name}-peers{branches}"] = Hub(args.hawser, SUITES[name], offload, branches)
+    only = args.only.split(",") if args.only else [name for name in every if "-peers" not in name]
     return {name: contender for name, contender in every.items() if name in only}
+
+
+def median(rounds, load, part):
+    return statistics.median(r[load][part] for r in rounds)
+
+
+def table(title, loads, rows):
+    print(f"\n| {title} | " + " | ".join(loads) + " |")
+    print("|---|" + "---|" * len(loads))
+    for name, cells in rows:
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+def report(collected):
+    hubs = {name: rounds for name, rounds in collected.items() if "-peers" in name}
+    paths = {name: rounds for name, rounds in collected.items() if name not in hubs}
+    if hubs:
+        cells = [(name, [f"{median(r, 'peers', 0):,.0f}", f"{100 * median(r, 'peers', 1):.1f} %"]) for name, r in hubs.items()]
+        table("64 octets to the branches", ["kpkt per CPU-s", "left"], cells)
+    if not paths:
+        return
+    loads = [load for load in LOADS if all(load in r for rounds in paths.values() for r in rounds)]
+    head = [f"{load} {LOADS[load][0]}" for load in loads]
+    fine = lambda value: f"{value:,.2f}" if value < 10 else f"{value:,.0f}"
+    cell = lambda rounds, load: f"{fine(median(rounds, load, 0))} ({fine(median(rounds, load, 1))})"
+    table("path", head, [(name, [cell(rounds, load) for load in loads]) for name, rounds in paths.items()])
+    for base in ("relay", "null", "wireguard-go"):
+        if base not in paths:
+            continue
+        ratio = lambda rounds, load, part: ratios(rounds, paths[base], load, part)
+        rows = [(n, [f"{ratio(r, load, 0)} ({ratio(r, load, 1)})" for load in loads]) for n, r in paths.items() if n != base]
+        table(f"to {base}", loads, rows)
+
+
+def ratios(rounds, base, load, part):
+    """The median of the ratios of rounds that ran side by side."""
+    pairs = [r[load][part] / b[load][part] for r, b in zip(rounds, base) if b[load][part]]
+    return f"{statistics.median(pairs):.2f}" if pairs else "-"
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--hawser", required=True)
+    parser.add_argument("--hawser")
+    parser.add_argument("--null")
+    parser.add_argument("--relay")
+    parser.add_argument("--load")
     parser.add_argument("--wireguard-go")
+    parser.add_argument("--wireguard-go-no-offload")
     parser.add_argument("--boringtun")
     parser.add_argument("--strongswan", action="store_true")
-    parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-offload", action="store_true")
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only")
     parser.add_argument("--loads", default=",".join(LOADS))
+    parser.add_argument("--keep", help="add the rounds to this file")
+    parser.add_argument("--report", help="print what such a file holds, and measure nothing")
+    parser.add_argument("--perf", help="record each path into this file and its name")
     args = parser.parse_args()
-    loads = args.loads.split(",")
+    if args.report:
+        with open(args.report) as file:
+            return report(json.load(file))
+    for name in ("hawser", "null", "relay", "load"):
+        if getattr(args, name):
+            setattr(args, name, os.path.abspath(getattr(args, name)))
     collected = {}
+    if args.keep and os.path.exists(args.keep):
+        with open(args.keep) as file:
+            collected = json.load(file)
     # Rounds outside: what else the machine does meets all alike.
     for _ in range(args.rounds):
         for name, contender in contenders(args).items():
-            collected.setdefault(name, []).append(one(contender, args.seconds, loads))
-    print("| path | " + " | ".join(f"{name} Mbit/s (GB per CPU-s)" for name in loads) + " |")
-    print("|---|" + "---|" * len(loads))
-    for name, rounds in collected.items():
-        cells = []
-        for load_name in loads:
-            speed = statistics.median(r[load_name][0] for r in rounds)
-            yield_ = statistics.median(r[load_name][1] for r in rounds)
-            cells.append(f"{speed:,.0f} ({yield_:.2f})")
-        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+            collected.setdefault(name, []).append(one(name, contender, args, args.loads.split(",")))
+            print(name, collected[name][-1], file=sys.stderr, flush=True)
+    if args.keep:
+        with open(args.keep, "w") as file:
+            json.dump(collected, file)
+    report(collected)
 
 
 main()
