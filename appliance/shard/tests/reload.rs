@@ -194,6 +194,8 @@ fn willing(spec: &Spec<'_>, other: &Spec<'_>, secret: &str) -> Policy {
     let esp = EspProposal::parse(other.esp).unwrap();
     template.children[0].proposals.push(esp);
     let ike = IkeProposal::parse(other.ike).unwrap();
+    // What an IKE_SA_INIT is measured against, and what a rekey is.
+    policy.ike_policies[0].proposals.push(ike.clone());
     template.ike_proposals.push(ike);
     policy.templates = vec![Arc::new(template)];
     policy.pad = with_secret(net::passive(spec), secret).pad;
