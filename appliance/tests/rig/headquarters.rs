@@ -80,17 +80,6 @@ impl Headquarters {
         }
     }
 
-    /// Rekeys every IKE SA and its Child SAs, of Hawser's peers that go by one name.
-    pub fn rekey_all(&self) -> Result<()> {
-        let hawser = self.hawser()?;
-        let status = hawser.json(&["status"])?;
-        for peer in status["peers"].as_array().into_iter().flatten() {
-            let endpoint = peer["endpoint"].as_str().unwrap_or_default();
-            hawser.json(&["rekey", endpoint])?;
-        }
-        Ok(())
-    }
-
     /// How many SAs there are.
     pub fn count(&self) -> Result<SaCount> {
         match self {

@@ -14,7 +14,7 @@ use crate::hawser::Hawser;
 use crate::headquarters::Headquarters;
 use crate::http::{get, post};
 use crate::ping::Ping;
-use crate::rig::{HQ_LAN, Rig};
+use crate::rig::{Branch, HQ_LAN, Rig};
 use crate::site::{METRICS, Site, TO_HQ};
 use crate::strongswan::StrongSwan;
 
@@ -71,13 +71,13 @@ fn under_load(rig: &Rig) -> Result<()> {
             PING_EVERY,
             rig.path(),
         )?);
-        staying.push(strongswan);
+        staying.push((branch, strongswan));
     }
     let guest = start_branch(rig, &site, &rig.branch(GUEST)?)?;
 
     let over = AtomicBool::new(false);
     let (rekeys, visits) = thread::scope(|scope| {
-        let rekeys = scope.spawn(|| rekey(&staying, &headquarters, &over));
+        let rekeys = scope.spawn(|| rekey(&staying, hawser, &over));
         let visits = scope.spawn(|| visit(&guest, &over));
         let swapped = (1..=SWAPS).try_for_each(|round| swap_once(hawser, round, &mut loaded));
         over.store(true, Ordering::Relaxed);
@@ -132,15 +132,17 @@ fn swap_once(hawser: &Hawser, round: usize, loaded: &mut BTreeMap<u64, String>) 
 }
 
 /// New keys for every branch that stays, begun by it and by the headquarters in turn.
-fn rekey(branches: &[StrongSwan], headquarters: &Headquarters, over: &AtomicBool) -> Result<usize> {
+fn rekey(branches: &[(Branch, StrongSwan)], hawser: &Hawser, over: &AtomicBool) -> Result<usize> {
     let mut rekeys = 0;
     while !over.load(Ordering::Relaxed) {
-        for branch in branches {
-            branch.rekey_child()?;
-            branch.rekey_ike(TO_HQ)?;
+        for (_, strongswan) in branches {
+            strongswan.rekey_child()?;
+            strongswan.rekey_ike(TO_HQ)?;
         }
         thread::sleep(PAUSE);
-        headquarters.rekey_all()?;
+        for (branch, _) in branches {
+            hawser.json(&["rekey", branch.lan.as_str()])?;
+        }
         thread::sleep(PAUSE);
         rekeys += 2;
     }
