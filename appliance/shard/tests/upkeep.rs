@@ -4,7 +4,7 @@
 mod net;
 
 use hawser_flight::{Event, RevivalOutcome};
-use hawser_policy::{DpdMode, DpdSettings, Revive, Uniqueness, Upkeep};
+use hawser_policy::{DpdMode, DpdSettings, Policy, Revive, Uniqueness, Upkeep};
 use hawser_shard::io::{Command, RekeyWhat};
 use hawser_shard::view::PeerStatus;
 use net::*;
@@ -242,7 +242,11 @@ fn a_handshake_of_the_branch_comes_before_ours() {
         reset(&mut world, node);
         // The branch begins by itself around the time at which headquarters would.
         world.run(5 * MS + MS / 2 * u32::try_from(delay).unwrap());
-        let policy = branch(&Spec::default());
+        // Whom headquarters has called meanwhile stays allowed.
+        let policy = Policy {
+            pad: passive(&Spec::default()).pad,
+            ..branch(&Spec::default())
+        };
         world.command(node, Command::Apply(Arc::new(policy)));
         world.run(30 * SECOND);
         is_whole(&mut world, hq, node);
