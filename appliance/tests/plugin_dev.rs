@@ -4,52 +4,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod gateway;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use serde_json::Value;
-
-const HAWSER: &str = env!("CARGO_BIN_EXE_hawser");
-
-/// A program that ends with the test.
-struct Program(Child);
-
-impl Program {
-    fn start(command: &mut Command, log: &Path) -> Self {
-        let log = fs::File::create(log).unwrap();
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap());
-        Self(command.stderr(log).spawn().unwrap())
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A gateway with the configuration that ships, on whatever addresses its namespace has.
-fn gateway(dir: &Path) -> (Program, PathBuf) {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/hq.toml");
-    let text = fs::read_to_string(shipped).unwrap();
-    let everywhere = text.lines().filter(|line| !line.starts_with("addresses"));
-    let config = dir.join("hq.toml");
-    fs::write(&config, everywhere.collect::<Vec<_>>().join("\n")).unwrap();
-    let socket = dir.join("socket");
-    let mut command = Command::new("unshare");
-    command.args(["--net", HAWSER, "run", "--config"]);
-    command.arg(config).arg("--socket").arg(&socket);
-    command.arg("--state").arg(dir);
-    let program = Program::start(&mut command, &dir.join("gateway.log"));
-    (program, socket)
-}
+use gateway::{HAWSER, Program, loaded, within_a_minute};
 
 /// A project whose build copies the plugin that its one source names.
 fn project(dir: &Path) -> PathBuf {
@@ -67,40 +29,14 @@ fn project(dir: &Path) -> PathBuf {
     folder
 }
 
-/// Names of the plugins that are loaded; none while the gateway does not answer.
-fn loaded(socket: &Path) -> Vec<String> {
-    let mut list = Command::new(HAWSER);
-    list.args(["plugin", "list", "--json", "--socket"])
-        .arg(socket);
-    let output = list.output().unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let rows = report["plugins"].as_array().cloned().unwrap_or_default();
-    let name = |row: &Value| row["name"].as_str().unwrap().to_owned();
-    rows.iter().map(name).collect()
-}
-
-fn within_a_minute(what: &str, logs: &[PathBuf], mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !done() {
-        let said = || logs.iter().map(|log| fs::read_to_string(log).unwrap());
-        assert!(
-            Instant::now() < end,
-            "{what}: {}",
-            said().collect::<String>()
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[test]
 fn what_is_saved_is_built_and_swapped_into_the_gateway() {
-    if !rustix::process::geteuid().is_root() {
-        assert!(std::env::var_os("CI").is_none(), "this test needs root");
-        eprintln!("SKIPPED: this test needs root");
+    if !gateway::is_possible() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let (_gateway, socket) = gateway(dir.path());
+    fs::write(dir.path().join("hq.toml"), gateway::shipped()).unwrap();
+    let (_gateway, socket) = gateway::start(dir.path());
     let logs = ["gateway.log", "dev.log"].map(|name| dir.path().join(name));
     fs::write(&logs[1], "").unwrap();
     within_a_minute("the gateway answers", &logs, || socket.exists());

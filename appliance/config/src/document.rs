@@ -3,10 +3,11 @@
 
 use crate::problem::{At, Place};
 use hawser_policy::{
-    DpdMode, EspProposal, Identity, IdentityPattern, IkeProposal, Revive, TrafficSelector,
-    Uniqueness,
+    DpdMode, EspProposal, Identity, IdentityPattern, IkeProposal, LogLevel, LogOutput, PluginHook,
+    Revive, TrafficSelector, Uniqueness,
 };
 use ipnet::IpNet;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,10 +21,13 @@ pub(crate) struct Document {
     pub(crate) admission: Admission,
     pub(crate) metrics: Option<At<SocketAddr>>,
     pub(crate) observability: Observability,
+    pub(crate) log: Log,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) ike_policies: Vec<IkePolicy>,
     pub(crate) templates: Vec<Template>,
     pub(crate) secrets: Vec<PadSecret>,
+    pub(crate) plugins: Vec<Plugin>,
+    pub(crate) plugin_host: PluginHost,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -39,6 +43,17 @@ pub(crate) struct Observability {
     pub(crate) recorder: Option<At<u32>>,
     pub(crate) incidents: Option<PathBuf>,
     pub(crate) capture_keys: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) level: Option<LogLevel>,
+    pub(crate) rate: Option<u32>,
+    pub(crate) line: Option<u32>,
+    /// Files with neither size nor number.
+    pub(crate) outputs: Option<Vec<At<LogOutput>>>,
+    pub(crate) file_size: Option<u64>,
+    pub(crate) file_keep: Option<u16>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -145,6 +160,34 @@ pub(crate) struct PadSecret {
     pub(crate) local: Vec<At<IpAddr>>,
     pub(crate) networks: Vec<IpNet>,
     pub(crate) secret: At<SecretSource>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plugin {
+    pub(crate) place: Place,
+    pub(crate) hook: PluginHook,
+    pub(crate) plugin: At<String>,
+    pub(crate) tenant: Option<At<String>>,
+    pub(crate) template: Option<At<String>>,
+    pub(crate) settings: Option<Free>,
+}
+
+/// A table of whatever keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Free {
+    pub(crate) value: serde_json::Map<String, serde_json::Value>,
+    /// Of every value, by its JSON pointer; of the table itself `""`.
+    pub(crate) places: BTreeMap<String, Place>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PluginHost {
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) memory: Option<u64>,
+    pub(crate) keys: Vec<[u8; 32]>,
+    pub(crate) granted: Vec<String>,
+    pub(crate) watch: Option<PathBuf>,
+    pub(crate) cache: Option<PathBuf>,
 }
 
 /// Where a pre-shared key is.

@@ -13,6 +13,7 @@ mod outline;
 mod problem;
 mod values;
 
+pub use build::PluginPlace;
 pub use format::Format;
 pub use outline::{Difference, Effect, Outline};
 pub use problem::{Note, NoteKind, Problem};
@@ -32,6 +33,8 @@ pub struct Loaded {
     pub notes: Vec<Note>,
     /// The same key by key, for comparing it with another.
     pub outline: Outline,
+    /// Where its plugins stand, in the order of [`hawser_policy::PluginPolicy::entries`].
+    pub plugins: Vec<PluginPlace>,
 }
 
 /// Reads a configuration.
@@ -49,14 +52,15 @@ pub fn load(text: &str, format: Format, secrets: Secrets<'_>) -> Result<Loaded, 
     };
     let built = document.map(|document| {
         let policy = build::policy(&document, secrets, &mut report);
-        (policy, Outline::of(&document))
+        (policy, Outline::of(&document), build::places(&document))
     });
     let notes = report.finish()?;
     built
-        .map(|(policy, outline)| Loaded {
+        .map(|(policy, outline, plugins)| Loaded {
             policy,
             notes,
             outline,
+            plugins,
         })
         .ok_or_else(Vec::new)
 }

@@ -41,7 +41,14 @@ pub enum Effect {
 }
 
 /// Sections that a running gateway does not change.
-const FIXED: [&str; 5] = ["listen", "metrics", "observability", "shards", "tenants"];
+const FIXED: [&str; 6] = [
+    "listen",
+    "metrics",
+    "observability",
+    "plugin_host",
+    "shards",
+    "tenants",
+];
 
 /// Keys of a template that SAs are rekeyed for.
 const REKEYED: [&str; 8] = [
@@ -170,14 +177,15 @@ fn is_in(key: &str, section: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// What an element of a list goes by: its name, or of a secret its template and identity.
+/// What an element of a list goes by: its name, of a secret its template and identity, of a plugin its hook and itself.
 fn name(element: &Table, number: usize) -> String {
     let text = |key: &str| element.get(key).and_then(Value::as_str);
-    let name = match (text("name"), text("template"), text("identity")) {
-        (Some(name), ..) => name.to_owned(),
-        (None, Some(template), Some(identity)) => format!("{template}/{identity}"),
-        _ => (number + 1).to_string(),
-    };
+    let pair = |first, second| Some(format!("{}/{}", text(first)?, text(second)?));
+    let name = text("name")
+        .map(str::to_owned)
+        .or_else(|| pair("template", "identity"))
+        .or_else(|| pair("hook", "plugin"))
+        .unwrap_or_else(|| (number + 1).to_string());
     // A dot in a name is no step of the path.
     if name.contains('.') {
         format!("\"{name}\"")

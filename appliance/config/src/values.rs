@@ -1,8 +1,10 @@
-//! How single values are written: durations, identities, secrets.
+//! How single values are written: durations, identities, secrets, outputs of the log.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hawser_policy::{Identity, IdentityPattern};
+use hawser_policy::{Identity, IdentityPattern, LogOutput, SyslogServer};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -90,6 +92,48 @@ pub(crate) fn secret_text(secret: &[u8]) -> Zeroizing<String> {
     })
 }
 
+/// Where lines of the log go, as [`LogOutput`] prints it; of a file neither size nor number is known.
+pub(crate) fn parse_output(text: &str) -> Option<LogOutput> {
+    let absolute = |path: &str| {
+        let path = PathBuf::from(path);
+        (path.has_root() && path.file_name().is_some()).then_some(path)
+    };
+    let server = |text: &str| -> Option<(String, u16)> {
+        const SYSLOG: u16 = 514;
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Some((address.to_string(), SYSLOG));
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Some((address.ip().to_string(), address.port()));
+        }
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) => (host, port.parse().ok()?),
+            None => (text, SYSLOG),
+        };
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let named = !host.is_empty() && host.bytes().all(plain);
+        named.then(|| (host.to_owned(), port))
+    };
+    Some(match text.split_once(':') {
+        None if text == "stdout" => LogOutput::Stdout,
+        None if text == "stderr" => LogOutput::Stderr,
+        Some(("file", path)) => LogOutput::File {
+            path: absolute(path)?,
+            size: 0,
+            keep: 0,
+        },
+        Some(("unix", path)) => LogOutput::Syslog(SyslogServer::Unix(absolute(path)?)),
+        Some((kind @ ("udp" | "tcp"), rest)) => {
+            let (host, port) = server(rest).filter(|(_, port)| *port != 0)?;
+            LogOutput::Syslog(match kind {
+                "udp" => SyslogServer::Udp(host, port),
+                _ => SyslogServer::Tcp(host, port),
+            })
+        }
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -121,6 +165,45 @@ mod tests {
             "٣s",
         ] {
             assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn outputs_read_back() {
+        for text in [
+            "stdout",
+            "stderr",
+            "file:/var/log/hawser.log",
+            "udp:192.0.2.9:5514",
+            "udp:[2001:db8::9]:514",
+            "tcp:logs.example.org:601",
+            "unix:/dev/log",
+        ] {
+            assert_eq!(parse_output(text).unwrap().to_string(), text);
+        }
+        for (short, long) in [
+            ("udp:192.0.2.9", "udp:192.0.2.9:514"),
+            ("tcp:2001:db8::9", "tcp:[2001:db8::9]:514"),
+            ("tcp:logs", "tcp:logs:514"),
+        ] {
+            assert_eq!(parse_output(short).unwrap().to_string(), long);
+        }
+        for bad in [
+            "",
+            "sdterr",
+            "file:",
+            "file:log",
+            "file:/",
+            "unix:log",
+            "udp:",
+            "udp::514",
+            "udp:a b:514",
+            "udp:host:0",
+            "udp:host:99999",
+            "tls:host:6514",
+            "syslog",
+        ] {
+            assert_eq!(parse_output(bad), None, "{bad}");
         }
     }
 

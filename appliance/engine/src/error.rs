@@ -97,6 +97,9 @@ pub enum StartError {
     /// The host of plugins.
     #[error("plugins cannot run here: {0}")]
     Plugins(hawser_plugin::LoadError),
+    /// A plugin that must decide from the first packet on.
+    #[error("{0}")]
+    Plugin(String),
     /// No threads, descriptors or memory.
     #[error("the system has no room: {0} (`ulimit -n` and `ulimit -u` show the limits)")]
     System(#[from] io::Error),

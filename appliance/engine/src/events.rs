@@ -4,7 +4,7 @@ use hawser_flight::{Event, PeerLabel, Record};
 use hawser_shard::io::ShardId;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Events that a slow subscriber may be behind before it loses the oldest.
 const BEHIND: usize = 8192;
@@ -43,7 +43,10 @@ impl EventBus {
     }
 
     pub(crate) fn subscribe(&self) -> EventStream {
-        EventStream(self.0.subscribe())
+        EventStream {
+            from: self.0.subscribe(),
+            ended: false,
+        }
     }
 }
 
@@ -57,16 +60,48 @@ pub enum Feed {
 }
 
 /// The events from the moment of subscription on.
-pub struct EventStream(broadcast::Receiver<Option<Arc<Record>>>);
+pub struct EventStream {
+    from: broadcast::Receiver<Option<Arc<Record>>>,
+    ended: bool,
+}
 
 impl EventStream {
     /// The next event, or how many were lost before it; `None` when the engine has shut down, or
     /// its last handle is gone.
     pub async fn next(&mut self) -> Option<Feed> {
-        match self.0.recv().await {
+        let received = self.from.recv().await;
+        self.feed(received)
+    }
+
+    /// The same for a thread, which waits.
+    pub(crate) fn wait(&mut self) -> Option<Feed> {
+        if self.ended {
+            return None;
+        }
+        let received = self.from.blocking_recv();
+        self.feed(received)
+    }
+
+    /// What is there already.
+    pub(crate) fn take(&mut self) -> Option<Feed> {
+        use broadcast::error::TryRecvError;
+        let received = match self.from.try_recv() {
+            Ok(record) => Ok(record),
+            Err(TryRecvError::Lagged(lost)) => Err(RecvError::Lagged(lost)),
+            Err(TryRecvError::Closed) => Err(RecvError::Closed),
+            Err(TryRecvError::Empty) => return None,
+        };
+        self.feed(received)
+    }
+
+    fn feed(&mut self, received: Result<Option<Arc<Record>>, RecvError>) -> Option<Feed> {
+        match received {
             Ok(Some(record)) => Some(Feed::Event(record)),
-            Err(broadcast::error::RecvError::Lagged(lost)) => Some(Feed::Lost(lost)),
-            Ok(None) | Err(broadcast::error::RecvError::Closed) => None,
+            Err(RecvError::Lagged(lost)) => Some(Feed::Lost(lost)),
+            Ok(None) | Err(RecvError::Closed) => {
+                self.ended = true;
+                None
+            }
         }
     }
 }

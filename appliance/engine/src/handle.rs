@@ -6,6 +6,7 @@ use crate::ends::{Ends, ShardFailure};
 use crate::error::ApplyError;
 use crate::events::EventStream;
 use crate::incidents::Incidents;
+use crate::log::Log;
 use crate::mailbox::Control;
 use crate::metrics::Metrics;
 use crate::plugins::Host;
@@ -14,7 +15,7 @@ use crate::shard_thread::Shared;
 use crate::udp::Bound;
 use crate::watch::{self, Watched};
 use hawser_plugin::Plugins;
-use hawser_policy::Policy;
+use hawser_policy::{Observability, Policy};
 use hawser_shard::counters::Counters;
 use hawser_shard::io::{Command, CommandId, DeviceId, Reply, ShardId};
 use hawser_shard::trace::{Sight, Target, What};
@@ -59,6 +60,7 @@ pub(crate) struct Parts {
     pub(crate) ends: Ends,
     pub(crate) workers: Vec<JoinHandle<()>>,
     pub(crate) plugins: Option<Arc<Host>>,
+    pub(crate) log: Option<Log>,
     pub(crate) runtime: Background,
     pub(crate) routes: Option<RouteTask>,
 }
@@ -85,6 +87,7 @@ struct Running {
     closing: tokio::sync::Mutex<()>,
     workers: Mutex<Vec<JoinHandle<()>>>,
     plugins: Option<Arc<Host>>,
+    log: Option<Arc<Log>>,
 }
 
 /// Nothing panics under these locks.
@@ -108,6 +111,7 @@ impl EngineHandle {
             closing: tokio::sync::Mutex::new(()),
             workers: Mutex::new(parts.workers),
             plugins: parts.plugins,
+            log: parts.log.map(Arc::new),
         }))
     }
 
@@ -180,6 +184,14 @@ impl EngineHandle {
         replies
     }
 
+    /// Whether a policy can be applied as things are.
+    ///
+    /// # Errors
+    /// It changes what only a restart can.
+    pub fn may_apply(&self, policy: &Policy) -> Result<(), ApplyError> {
+        successor(&lock(&self.0.policy), policy.clone()).map(drop)
+    }
+
     /// Applies a new policy to every shard: devices that are up follow one after the other. Gives it the next revision.
     ///
     /// # Errors
@@ -194,6 +206,9 @@ impl EngineHandle {
             *current = Arc::clone(&next);
             next
         };
+        if let Some(log) = &self.0.log {
+            log.change(&policy.observability.log);
+        }
         Ok(self.command(Command::Apply(policy)).await)
     }
 
@@ -274,6 +289,9 @@ impl EngineHandle {
         let flush = tokio::task::spawn_blocking(move || incidents.flush());
         let _ = timeout(STOP, flush).await;
         self.0.shared.events.close();
+        if let Some(log) = self.0.log.clone() {
+            let _ = timeout(STOP, tokio::task::spawn_blocking(move || log.join())).await;
+        }
         Shutdown {
             unfinished,
             routes_left,
@@ -330,6 +348,7 @@ impl Running {
             &self.route_status,
             &self.shared.incidents,
             self.plugins.as_ref().map(|host| &*host.registry),
+            self.log.as_deref(),
         );
     }
 
@@ -377,6 +396,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop();
+        self.shared.events.close();
         let outside = lock(&self.outside).take();
         if let Some((runtime, Some(RouteTask { end, task }))) = outside {
             // Without anybody to wait for it, on a thread of its own.
@@ -424,8 +444,15 @@ fn successor(current: &Policy, mut next: Policy) -> Result<Policy, ApplyError> {
         ),
         (next.tenants == current.tenants, "the tenants"),
         (
-            next.observability == current.observability,
-            "the metrics listener",
+            Observability {
+                log: current.observability.log.clone(),
+                ..next.observability.clone()
+            } == current.observability,
+            "the metrics listener, or of what is recorded",
+        ),
+        (
+            next.plugins.host == current.plugins.host,
+            "the host of plugins",
         ),
     ];
     if let Some((_, what)) = unchanged.iter().find(|(same, _)| !same) {
@@ -470,6 +497,8 @@ mod tests {
         assert!(refused(
             |p| p.observability.metrics = Some(([127, 0, 0, 1], 9).into())
         ));
+        assert!(refused(|p| p.observability.recorder = 8192));
+        assert!(!refused(|p| p.observability.log.outputs.clear()));
         assert!(!refused(|p| p.shards = None));
     }
 }

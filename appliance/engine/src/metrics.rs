@@ -9,6 +9,7 @@ mod describe;
 use crate::counters::ShardSnapshot;
 use crate::error::StartError;
 use crate::incidents::Incidents;
+use crate::log::{self, Log};
 use crate::plugins;
 use crate::routes::RouteStatus;
 use hawser_flight::{CloseCause, DropReason, HandshakeFailure, MessageError};
@@ -64,6 +65,7 @@ impl Metrics {
         with_local_recorder(&recorder, || {
             describe::all();
             plugins::describe();
+            log::describe();
         });
         Ok(Self { recorder, handle })
     }
@@ -79,6 +81,7 @@ impl Metrics {
         routes: &RouteStatus,
         incidents: &Incidents,
         plugins: Option<&Plugins>,
+        log: Option<&Log>,
     ) {
         with_local_recorder(&self.recorder, || {
             gauge!("hawser_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -95,6 +98,7 @@ impl Metrics {
             }
             counter!("hawser_incidents_lost_total").absolute(incidents.lost());
             plugins.into_iter().for_each(plugins::publish);
+            log.into_iter().for_each(Log::publish);
         });
     }
 }

@@ -9,6 +9,7 @@ use crate::events::EventBus;
 use crate::handle::{EngineHandle, Parts, RouteTask};
 use crate::incidents::Incidents;
 use crate::known::Known;
+use crate::log::Log;
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::options::{EngineOptions, InnerDevices, Routing};
@@ -68,6 +69,7 @@ impl Engine {
             .into();
         let queues = Arc::new(Queues::new(Arc::clone(&mailboxes)));
         let events = EventBus::new();
+        let logged = options.log.then(|| events.subscribe());
         let directory = Arc::new(Directory::default());
         let incidents = Incidents::start(options.incidents.as_deref(), &mut notes)?;
         let (known, remembered) = Known::open(options.devices.as_deref(), &policy, &mut notes);
@@ -89,10 +91,17 @@ impl Engine {
             mailboxes: Arc::clone(&mailboxes),
         };
         let outside = Outside::start(&policy, routing, devices, &events);
-        let outside = outside.inspect_err(|_| {
+        let stop = || {
             queues.stop();
             decisions.iter().for_each(|d| d.stop());
-        })?;
+        };
+        let outside = outside.inspect_err(|_| stop())?;
+        let log = logged.map(|logged| {
+            let registry = plugins.as_ref().map(|host| Arc::clone(&host.registry));
+            let settings = policy.observability.log.clone();
+            Log::start(settings, logged, &events, registry)
+        });
+        let log = log.transpose().inspect_err(|_| stop())?;
         let shared = Shared {
             mailboxes,
             directory,
@@ -114,9 +123,13 @@ impl Engine {
             ends: ends.clone(),
             workers,
             plugins,
+            log,
             runtime: outside.runtime,
             routes: outside.routes,
         });
+        if let (Some(prepare), Some(registry)) = (options.prepare, handle.plugins()) {
+            prepare.0(&registry).map_err(StartError::Plugin)?;
+        }
         let mut remembered = by_shard(remembered, shards);
         let shards = outer.into_iter().zip(inner).zip(0u8..);
         for ((outer, inner), id) in shards {

@@ -23,6 +23,7 @@ pub(crate) fn policy(shards: u8) -> Policy {
         templates: vec![Arc::new(template())],
         ike_policies: Vec::new(),
         pad: Pad::default(),
+        plugins: hawser_policy::PluginPolicy::default(),
     }
 }
 

@@ -248,11 +248,17 @@ pub enum Event {
     DeleteSent {
         /// Local SPI: of the IKE SA, or the inbound one of the Child SA.
         spi: u64,
+        /// Message ID of the INFORMATIONAL request; incidents of before have none.
+        #[serde(default)]
+        message_id: Option<u32>,
     },
     /// The peer sent a DELETE for the IKE SA or for Child SAs.
     DeleteReceived {
         /// The peer's SPI.
         spi: u64,
+        /// Message ID of the INFORMATIONAL request, where it did not come before what it is about.
+        #[serde(default)]
+        message_id: Option<u32>,
     },
     /// A rekey or another exchange met one of the peer's; what was decided (RFC 7296 2.25).
     Collision {
@@ -354,6 +360,22 @@ pub enum Event {
         local: SocketAddr,
         /// It does (again).
         taken: bool,
+    },
+    /// An output of the log does not take lines, or takes them again.
+    LogOutput {
+        /// The output as the configuration writes it, e.g. `tcp:192.0.2.9:514`.
+        output: String,
+        /// It takes them (again).
+        works: bool,
+        /// Why it does not.
+        reason: String,
+        /// Lines that it has not taken in this run.
+        dropped: u64,
+    },
+    /// Events are not in the log: too many came at once. Only the log itself tells it.
+    EventsLeftOut {
+        /// How many.
+        count: u64,
     },
     /// An inconsistency was found and is being repaired.
     Repaired {

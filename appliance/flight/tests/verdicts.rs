@@ -72,11 +72,14 @@ impl Story {
     }
 
     fn deleted(self, seconds: f64) -> Self {
-        self.at(seconds, Event::DeleteReceived { spi: 77 }).down(
+        self.at(
             seconds,
-            CloseCause::DeletedByPeer,
-            500,
+            Event::DeleteReceived {
+                spi: 77,
+                message_id: Some(5),
+            },
         )
+        .down(seconds, CloseCause::DeletedByPeer, 500)
     }
 
     fn verdict(&self) -> Finding {
@@ -113,7 +116,13 @@ fn collision(rekey_at: f64, deleted_after: f64) -> Story {
             Lineage::Rekey(21),
             HOME,
         )
-        .at(day + rekey_at, Event::DeleteSent { spi: 21 })
+        .at(
+            day + rekey_at,
+            Event::DeleteSent {
+                spi: 21,
+                message_id: Some(5),
+            },
+        )
         .deleted(day + rekey_at + deleted_after)
 }
 

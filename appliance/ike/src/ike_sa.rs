@@ -509,7 +509,7 @@ impl IkeSa {
         }
         from.tasks.into_iter().for_each(|task| self.enqueue(task));
         for spi_out in std::mem::take(&mut self.early_deletes) {
-            self.child_deleted_by_peer(env, spi_out);
+            self.child_deleted_by_peer(env, spi_out, None);
         }
         self.pump(env);
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use hawser_policy::PluginHook;
 use wasmparser::{ComponentTypeRef, Parser, Payload};
 
 use crate::fault::LoadError;
@@ -45,6 +46,16 @@ impl Hook {
             Self::DpdPolicy => "dpd",
             Self::PeerAuthorization => "authorization",
             Self::LogFormat => "log",
+        }
+    }
+}
+
+impl From<PluginHook> for Hook {
+    fn from(hook: PluginHook) -> Self {
+        match hook {
+            PluginHook::DpdPolicy => Self::DpdPolicy,
+            PluginHook::PeerAuthorization => Self::PeerAuthorization,
+            PluginHook::LogFormat => Self::LogFormat,
         }
     }
 }

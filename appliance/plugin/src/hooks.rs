@@ -116,13 +116,18 @@ impl Plugins {
             Hook::LogFormat => self.load_into(&self.log, scope, source, false),
         };
         if let Err(error) = &result {
-            self.loader.sink.send(PluginEvent::LoadFailed {
-                hook,
-                scope: scope.clone(),
-                reason: error.to_string(),
-            });
+            self.tell_failed(hook, scope, error.to_string());
         }
         result
+    }
+
+    /// Tells that a plugin could not even be read, as a load that failed is told.
+    pub fn tell_failed(&self, hook: Hook, scope: &Scope, reason: String) {
+        self.loader.sink.send(PluginEvent::LoadFailed {
+            hook,
+            scope: scope.clone(),
+            reason,
+        });
     }
 
     /// Everything that `load` does, but lets it decide nothing: for `plugin check` and

@@ -99,6 +99,16 @@ impl LogHost {
         }
     }
 
+    /// Whether a plugin is loaded; it may be disabled.
+    pub fn is_loaded(&mut self) -> bool {
+        let revision = self.plugins.revision();
+        if revision != self.revision {
+            self.reused = self.plugins.log().map(Reused::new);
+            self.revision = revision;
+        }
+        self.reused.is_some()
+    }
+
     /// Appends whole lines for all events to `out`; `None`: no plugin is loaded.
     ///
     /// On a failure `out` is as it was: format the same events in the built-in format, and none is lost.
@@ -107,11 +117,7 @@ impl LogHost {
         events: &[Event],
         out: &mut Vec<u8>,
     ) -> Option<Result<Origin, Failure>> {
-        let revision = self.plugins.revision();
-        if revision != self.revision {
-            self.reused = self.plugins.log().map(Reused::new);
-            self.revision = revision;
-        }
+        self.is_loaded();
         let before = out.len();
         let batch = &mut self.batch;
         let result = self.reused.as_mut()?.call(|live| {

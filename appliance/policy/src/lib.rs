@@ -8,6 +8,7 @@ pub mod change;
 pub mod identity;
 pub mod log;
 pub mod pad;
+pub mod plugins;
 pub mod proposal;
 pub mod selector;
 pub mod settings;
@@ -18,6 +19,7 @@ pub mod upkeep;
 pub use identity::{Identity, IdentityPattern};
 pub use log::{LogLevel, LogOutput, LogSettings, SyslogServer};
 pub use pad::{Candidate, Pad, PadEntry, Secret};
+pub use plugins::{PluginEntry, PluginHook, PluginHost, PluginPolicy};
 pub use proposal::{Esn, EspProposal, IkeProposal, ProposalError};
 pub use selector::TrafficSelector;
 pub use settings::{Admission, CookieMode, Listen, Observability, Retransmission};
@@ -62,6 +64,8 @@ pub struct Policy {
     pub ike_policies: Vec<IkePolicy>,
     /// Who may authenticate, and with which secret.
     pub pad: Pad,
+    /// Plugins.
+    pub plugins: PluginPolicy,
 }
 
 impl Policy {

@@ -111,6 +111,7 @@ fn policy(templates: Vec<PeerTemplate>, listen: IpAddr, pad: Vec<PadEntry>) -> P
         }],
         templates: templates.into_iter().map(Arc::new).collect(),
         pad: Pad::new(pad),
+        plugins: hawser_policy::PluginPolicy::default(),
     }
 }
 

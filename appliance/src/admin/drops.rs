@@ -3,10 +3,10 @@
 use super::Admin;
 use super::answer::Refusal;
 use super::api::{DropCount, Drops, VERSION};
-use crate::run::sentence;
 use axum::Json;
 use axum::extract::{Query, State};
 use hawser_engine::Summary;
+use hawser_engine::sentence;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

@@ -2,11 +2,11 @@
 
 use super::Admin;
 use super::api::VERSION;
-use crate::run::sentence;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use hawser_engine::sentence;
 use hawser_engine::{EventStream, Feed};
 use hawser_flight::Record;
 use hyper::body::{Bytes, Frame};

@@ -3,9 +3,9 @@
 use super::answer::Refusal;
 use super::api::{DropRow, Explanation, PeerRow, VERSION};
 use super::{Admin, resolve, status, timeline};
-use crate::run::sentence;
 use axum::Json;
 use axum::extract::{Query, State};
+use hawser_engine::sentence;
 use hawser_engine::{Incident, Incidents, PeerName};
 use hawser_flight::verdict::{Finding, Situation, judge, judge_living};
 use hawser_flight::{Entry, Recording};

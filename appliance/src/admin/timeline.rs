@@ -1,7 +1,7 @@
 //! What was recorded around a drop, on one screen.
 
 use super::api::TimelineRow;
-use crate::run::sentence;
+use hawser_engine::sentence;
 use hawser_flight::{Entry, Event, Recording};
 
 /// Lines before the drop, and after it.

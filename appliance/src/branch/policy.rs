@@ -105,6 +105,7 @@ pub(crate) fn common(interface: &str, kinds: &[Kind<'_>]) -> Policy {
                 .collect(),
         }],
         pad: Pad::default(),
+        plugins: hawser_policy::PluginPolicy::default(),
     }
 }
 

@@ -3,10 +3,12 @@
 use super::client::{Call, ask, print};
 use super::{Health, Remote};
 use crate::admin::api::{Applied, Differences, VERSION};
-use crate::run::Foreseen;
+use crate::plugins;
+use crate::run::{Configuration, Foreseen};
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use hawser_flight::Consequence;
+use hawser_plugin::Plugins;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fs;
@@ -79,7 +81,10 @@ impl Config {
 
 /// Says whether a configuration is in order.
 pub(super) fn check(file: &Path, json: bool) -> anyhow::Result<Health> {
-    let loaded = crate::run::load_file(file).map(|loaded| (loaded.policy, loaded.notes.lines()));
+    let loaded = crate::run::load_file(file).and_then(|loaded| {
+        try_plugins(&loaded)?;
+        Ok((loaded.policy, loaded.notes.lines()))
+    });
     if json {
         let (notes, error) = match &loaded {
             Ok((_, notes)) => (notes.as_slice(), None),
@@ -99,6 +104,15 @@ pub(super) fn check(file: &Path, json: bool) -> anyhow::Result<Health> {
         ))?;
     }
     Ok(Health::Healthy)
+}
+
+/// Tries the plugins under the limits that they would have.
+fn try_plugins(configuration: &Configuration) -> anyhow::Result<()> {
+    if configuration.plugins.is_empty() {
+        return Ok(());
+    }
+    let plugins = Plugins::new(plugins::options(&configuration.policy.plugins.host))?;
+    plugins::check(&plugins, &configuration.plugins, &configuration.name)
 }
 
 fn import(verb: &Import) -> anyhow::Result<Health> {

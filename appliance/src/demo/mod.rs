@@ -18,6 +18,7 @@ mod summary;
 
 use crate::admin::{AdminSocket, Service};
 use crate::cli::Health;
+use crate::plugins::Configured;
 use crate::run::Reloader;
 use board::Board;
 use hawser_config::Outline;
@@ -98,6 +99,7 @@ async fn admin(path: &Path, headquarters: &Headquarters) -> anyhow::Result<Servi
     let reloader = Arc::new(Reloader::new(
         PathBuf::from("demo.toml"),
         Outline::default(),
+        Configured::default(),
     ));
     let socket = AdminSocket::bind(path).await?;
     Ok(socket.serve(&headquarters.engine, reloader))

@@ -1,22 +1,20 @@
 //! Recorded events as log-format plugins get them.
 
 use crate::admin::api::PeerRow;
-use crate::run::level;
+use hawser_engine::{event_fields, event_severity};
 use hawser_flight::Entry;
-use hawser_plugin::log::{Event, Severity, Value};
-use serde_json::Value as Json;
-use tracing::Level;
+use hawser_plugin::log::Event;
 
-/// Every entry as an event, in order. What lies deeper than a number or a text is told as JSON.
+/// Every entry as an event, in order.
 pub(crate) fn told(peer: &PeerRow, entries: &[Entry]) -> Vec<Event> {
     let endpoint = (!peer.endpoint.is_empty()).then(|| peer.endpoint.clone());
     let event = |(sequence, entry): (u64, &Entry)| {
-        let (name, fields) = parts(serde_json::to_value(&entry.event).unwrap_or_default());
+        let (name, fields) = event_fields(&entry.event);
         Event {
             time_unix_ns: entry.at_ms.saturating_mul(1_000_000),
             sequence,
             shard: peer.shard.unwrap_or(0).into(),
-            severity: severity(&level(&entry.event)),
+            severity: event_severity(&entry.event),
             name,
             tenant: Some(peer.tenant.clone()),
             template: Some(peer.template.clone()),
@@ -30,46 +28,11 @@ pub(crate) fn told(peer: &PeerRow, entries: &[Entry]) -> Vec<Event> {
     (1..).zip(entries).map(event).collect()
 }
 
-fn severity(level: &Level) -> Severity {
-    match *level {
-        Level::ERROR => Severity::Error,
-        Level::WARN => Severity::Warning,
-        Level::INFO => Severity::Info,
-        _ => Severity::Debug,
-    }
-}
-
-/// The name of an event, and its own fields.
-fn parts(event: Json) -> (String, Vec<(String, Value)>) {
-    let Json::Object(mut fields) = event else {
-        return (String::new(), Vec::new());
-    };
-    let name = fields.remove("event");
-    let name = name.as_ref().and_then(Json::as_str).unwrap_or_default();
-    let fields = fields
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, field(value)?)));
-    (name.to_owned(), fields.collect())
-}
-
-fn field(value: Json) -> Option<Value> {
-    Some(match value {
-        Json::Null => return None,
-        Json::Bool(value) => Value::Boolean(value),
-        Json::String(text) => Value::Text(text),
-        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(value), _) => Value::Unsigned(value),
-            (None, Some(value)) => Value::Integer(value),
-            (None, None) => Value::Number(number.as_f64()?),
-        },
-        deeper => Value::Text(deeper.to_string()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use hawser_flight::CloseCause;
+    use hawser_plugin::log::{Severity, Value};
 
     #[test]
     fn an_event_has_its_name_and_its_fields() {

@@ -1,5 +1,6 @@
 //! A configuration from a file, with the secrets that it keeps elsewhere.
 
+use crate::plugins::Wanted;
 use anyhow::{Context as _, anyhow};
 use hawser_config::{Format, NoteKind, Outline};
 use hawser_policy::Policy;
@@ -42,6 +43,10 @@ pub(crate) struct Configuration {
     pub(crate) notes: Notes,
     /// The same key by key.
     pub(crate) outline: Outline,
+    /// The plugins that it wants.
+    pub(crate) plugins: Vec<Wanted>,
+    /// The file's name, for what is said about it.
+    pub(crate) name: String,
 }
 
 /// Reads a configuration.
@@ -53,11 +58,23 @@ pub(crate) fn load_file(file: &Path) -> anyhow::Result<Configuration> {
     let base = file.parent().unwrap_or(Path::new("."));
     let secrets = |reference: &str| secret(reference, base);
     match hawser_config::load(&text, Format::detect(&name, &text), &secrets) {
-        Ok(loaded) => Ok(Configuration {
-            notes: concise(&loaded.notes, &name),
-            policy: loaded.policy,
-            outline: loaded.outline,
-        }),
+        Ok(mut loaded) => {
+            let host = &mut loaded.policy.plugins.host;
+            for path in host.watch.iter_mut().chain(&mut host.cache) {
+                *path = base.join(&*path);
+            }
+            let entries = loaded.policy.plugins.entries.iter();
+            let plugins = entries
+                .zip(loaded.plugins)
+                .map(|(entry, place)| Wanted::of(entry, place, base));
+            Ok(Configuration {
+                notes: concise(&loaded.notes, &name),
+                plugins: plugins.collect(),
+                policy: loaded.policy,
+                outline: loaded.outline,
+                name,
+            })
+        }
         Err(problems) => {
             let lines = problems.iter().map(|p| format!("\n  {}", p.in_file(&name)));
             Err(anyhow!(

@@ -5,24 +5,19 @@ mod load;
 mod log;
 mod notify;
 mod reload;
-pub(crate) mod sentence;
 
 pub(crate) use foresee::Foreseen;
 pub(crate) use load::{Configuration, load_file};
-pub(crate) use log::level;
 pub(crate) use reload::Reloader;
 
 use crate::admin::AdminSocket;
+use crate::plugins::Begun;
 use anyhow::{Context as _, bail};
 use hawser_engine::{Engine, EngineHandle, EngineOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::timeout;
-
-/// How long the log may take to write the last events.
-const LAST_LINES: Duration = Duration::from_secs(1);
+use tokio::task::JoinHandle;
 
 /// Runs a gateway until SIGTERM or SIGINT.
 pub(crate) fn run(
@@ -49,20 +44,27 @@ async fn gateway(
         policy,
         notes,
         outline,
+        plugins,
+        name,
     } = load_file(&file)?;
     notes.log();
     let socket = AdminSocket::bind(socket).await?;
     let kept = policy.observability.incidents.clone();
+    let (prepare, begun) = crate::plugins::begin(&policy, plugins, name);
     let options = EngineOptions {
         incidents: Some(kept.unwrap_or_else(|| state.join("incidents.redb"))),
         devices: Some(state.join("devices.redb")),
-        plugins: Some(crate::plugins::options()),
+        plugins: Some(crate::plugins::options(&policy.plugins.host)),
+        prepare: Some(prepare),
+        log: true,
         no_offload,
         ..EngineOptions::default()
     };
     let engine = Engine::start(Arc::new(policy), options).context("the gateway cannot start")?;
-    let log = tokio::spawn(log::follow(engine.subscribe_events()));
-    let reloader = Arc::new(Reloader::new(file, outline));
+    let Begun { configured, watch } = begun.take();
+    let reloader = Arc::new(Reloader::new(file, outline, configured));
+    let watch = watch.zip(engine.plugins());
+    let watch = watch.map(|(watch, plugins)| tokio::spawn(watch.run(plugins)));
     let admin = socket.serve(&engine, Arc::clone(&reloader));
     for bound in engine.bound() {
         tracing::info!("listening on {}", bound.address);
@@ -71,9 +73,9 @@ async fn gateway(
     let end = until_the_end(&engine, &reloader).await;
     notify::send("STOPPING=1");
     tracing::info!("shutting down: a DELETE goes to every peer");
+    watch.iter().for_each(JoinHandle::abort);
     let shutdown = engine.shutdown().await;
     admin.end().await;
-    let _ = timeout(LAST_LINES, log).await;
     if !shutdown.unfinished.is_empty() {
         tracing::warn!("not every peer answered its DELETE");
     }

@@ -2,6 +2,7 @@
 
 use super::foresee::foresee;
 use super::{Configuration, Foreseen, load_file};
+use crate::plugins::Configured;
 use anyhow::bail;
 use hawser_config::{Difference, Outline};
 use hawser_engine::EngineHandle;
@@ -20,13 +21,18 @@ pub(crate) struct Reloader {
 struct Running {
     file: PathBuf,
     outline: Outline,
+    plugins: Configured,
 }
 
 impl Reloader {
-    /// What runs was read from `file`, and sets `outline`.
-    pub(crate) fn new(file: PathBuf, outline: Outline) -> Self {
+    /// What runs was read from `file`, sets `outline` and has loaded `plugins`.
+    pub(crate) fn new(file: PathBuf, outline: Outline, plugins: Configured) -> Self {
         Self {
-            running: Mutex::new(Running { file, outline }),
+            running: Mutex::new(Running {
+                file,
+                outline,
+                plugins,
+            }),
         }
     }
 
@@ -62,13 +68,26 @@ impl Reloader {
             policy,
             notes,
             outline,
+            plugins,
+            name,
         } = load_file(&file)?;
+        engine.may_apply(&policy)?;
+        let registry = engine.plugins();
+        // It may compile, which takes its time.
+        let gone = registry.as_ref().map(|registry| {
+            let follow = || running.plugins.follow(registry, plugins, &name);
+            tokio::task::block_in_place(follow)
+        });
+        let gone = gone.transpose()?;
         for (shard, reply) in engine.apply(policy).await? {
             if let Reply::Failed(why) = reply {
                 bail!("shard {} did not take it: {why}", shard.0);
             }
         }
-        *running = Running { file, outline };
+        if let (Some(gone), Some(registry)) = (gone, registry) {
+            gone.unload(&registry);
+        }
+        (running.file, running.outline) = (file, outline);
         notes.log();
         Ok((engine.policy().revision, notes.lines()))
     }

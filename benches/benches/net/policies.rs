@@ -106,6 +106,7 @@ fn policy(template: PeerTemplate, address: IpAddr, pad: Vec<PadEntry>) -> Policy
         }],
         templates: vec![Arc::new(template)],
         ike_policies,
+        plugins: hawser_policy::PluginPolicy::default(),
         pad: Pad::new(pad),
     }
 }

@@ -1,9 +1,13 @@
 //! The document into the policy: defaults, references, names, and what goes together.
 
 mod pad;
+mod plugins;
 mod settings;
 mod template;
 mod weak;
+
+pub use plugins::PluginPlace;
+pub(crate) use plugins::places;
 
 use crate::Secrets;
 use crate::document::{Document, SecretSource};
@@ -28,6 +32,7 @@ pub(crate) fn policy(document: &Document, secrets: Secrets<'_>, report: &mut Rep
         shards: document.shards.as_ref().map(|at| at.value),
         admission: build.admission(),
         observability: build.observability(),
+        plugins: build.plugins(),
         tenants,
         templates,
         ike_policies,

@@ -5,7 +5,8 @@ use super::template::default_ike_proposals;
 use crate::document;
 use crate::problem::{At, Place};
 use hawser_policy::{
-    Admission, CookieMode, IkePolicy, IkeProposal, Listen, Observability, Tenant, TenantId,
+    Admission, CookieMode, IkePolicy, IkeProposal, Listen, LogOutput, LogSettings, Observability,
+    Tenant, TenantId,
 };
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,6 +17,10 @@ pub(super) const DEFAULT_TENANT: &str = "default";
 /// IFNAMSIZ without the end.
 const LONGEST_INTERFACE: usize = 15;
 const DEFAULT_MTU: u16 = 1400;
+/// When a file of the log becomes an older one, in octets.
+const FILE_SIZE: u64 = 10 << 20;
+/// How many older ones are kept.
+const FILE_KEEP: u16 = 5;
 
 impl Build<'_> {
     pub(super) fn listen(&mut self) -> Listen {
@@ -75,7 +80,36 @@ impl Build<'_> {
             recorder: recorder.map_or(default.recorder, |at| at.value as usize),
             incidents: given.incidents.clone(),
             capture_keys: given.capture_keys.unwrap_or(default.capture_keys),
-            log: default.log,
+            log: self.log(default.log),
+        }
+    }
+
+    fn log(&mut self, default: LogSettings) -> LogSettings {
+        let given = &self.document.log;
+        let outputs = given.outputs.as_ref().map(|outputs| {
+            let mut all: Vec<LogOutput> = Vec::new();
+            for at in outputs {
+                let output = match &at.value {
+                    LogOutput::File { path, .. } => LogOutput::File {
+                        path: path.clone(),
+                        size: given.file_size.unwrap_or(FILE_SIZE),
+                        keep: given.file_keep.unwrap_or(FILE_KEEP),
+                    },
+                    output => output.clone(),
+                };
+                if all.contains(&output) {
+                    let message = format!("`{output}` is there already");
+                    self.report.problem(at.place, "log.outputs", message);
+                }
+                all.push(output);
+            }
+            all
+        });
+        LogSettings {
+            level: given.level,
+            rate: given.rate.unwrap_or(default.rate),
+            line: given.line.map_or(default.line, |line| line as usize),
+            outputs: outputs.unwrap_or(default.outputs),
         }
     }
 

@@ -3,14 +3,14 @@
 use super::keys::ROOT;
 use super::table::{Source, Table, Wrong};
 use crate::document::{
-    Admission, Child, Document, Dpd, IkePolicy, Initiate, Lifetimes, Listen, Observability,
-    PadSecret, Retransmission, SecretSource, Template, Tenant, Upkeep,
+    Admission, Child, Document, Dpd, IkePolicy, Initiate, Lifetimes, Listen, Log, Observability,
+    PadSecret, Plugin, PluginHost, Retransmission, SecretSource, Template, Tenant, Upkeep,
 };
 use crate::problem::{At, Place, Problem, Report, nearest};
-use crate::values::parse_secret;
+use crate::values::{parse_output, parse_secret};
 use hawser_policy::{
-    DpdMode, EspProposal, Identity, IdentityPattern, IkeProposal, ProposalError, Revive,
-    TrafficSelector, Uniqueness,
+    DpdMode, EspProposal, Identity, IdentityPattern, IkeProposal, LogLevel, PluginHook,
+    ProposalError, Revive, TrafficSelector, Uniqueness,
 };
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -59,6 +59,7 @@ fn document(root: &Table<'_, '_>) -> Document {
                 capture_keys: t.flag("capture_keys"),
             })
             .unwrap_or_default(),
+        log: root.table("log").map(|t| log(&t)).unwrap_or_default(),
         tenants: root.tables("tenants").iter().map(tenant).collect(),
         ike_policies: root.tables("ike_policies").iter().map(ike_policy).collect(),
         templates: root.tables("templates").iter().map(template).collect(),
@@ -67,6 +68,11 @@ fn document(root: &Table<'_, '_>) -> Document {
             .iter()
             .filter_map(pad_secret)
             .collect(),
+        plugins: root.tables("plugins").iter().filter_map(plugin).collect(),
+        plugin_host: root
+            .table("plugin_host")
+            .map(|t| plugin_host(&t))
+            .unwrap_or_default(),
     }
 }
 
@@ -104,6 +110,25 @@ fn admission(table: &Table<'_, '_>) -> Admission {
         max_half_open: value(table.count("max_half_open")),
         source_rate: value(table.count("source_rate")),
         half_open_timeout: value(table.duration("half_open_timeout")),
+    }
+}
+
+fn log(table: &Table<'_, '_>) -> Log {
+    let levels = [LogLevel::Debug, LogLevel::Info, LogLevel::Warning];
+    let output = |text: &str| {
+        parse_output(text).ok_or_else(|| Wrong {
+            message: None,
+            suggestion: nearest(text, ["stdout", "stderr"]).map(str::to_owned),
+        })
+    };
+    let outputs = table.list("outputs", output);
+    Log {
+        level: table.choice("level").and_then(|at| levels.get(at).copied()),
+        rate: value(table.count("rate")),
+        line: value(table.count("line")),
+        outputs: table.has("outputs").then_some(outputs),
+        file_size: value(table.count("file_size")),
+        file_keep: value(table.count("file_keep")),
     }
 }
 
@@ -265,6 +290,42 @@ fn pad_secret(table: &Table<'_, '_>) -> Option<PadSecret> {
         networks,
         secret: secret?,
     })
+}
+
+fn plugin(table: &Table<'_, '_>) -> Option<Plugin> {
+    let hooks = [
+        PluginHook::DpdPolicy,
+        PluginHook::PeerAuthorization,
+        PluginHook::LogFormat,
+    ];
+    let hook = table.choice("hook");
+    let plugin = table.text("plugin");
+    let (tenant, template) = (table.text("tenant"), table.text("template"));
+    let settings = table.free("settings");
+    Some(Plugin {
+        place: table.place(),
+        hook: hooks.get(hook?).copied()?,
+        plugin: plugin?,
+        tenant,
+        template,
+        settings,
+    })
+}
+
+fn plugin_host(table: &Table<'_, '_>) -> PluginHost {
+    let key = |text: &str| {
+        let mut key = [0; 32];
+        hex::decode_to_slice(text, &mut key).map_err(|_| Wrong::default())?;
+        Ok(key)
+    };
+    PluginHost {
+        deadline: value(table.duration("deadline")),
+        memory: value(table.count("memory")),
+        keys: values(table.list("keys", key)),
+        granted: values(table.list("granted", from_str)),
+        watch: value(table.parsed("watch", from_str)),
+        cache: value(table.parsed("cache", from_str)),
+    }
 }
 
 /// Exactly one of `secret`, `secret_env` and `secret_file`.

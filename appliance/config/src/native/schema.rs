@@ -71,6 +71,7 @@ fn kind(kind: &Kind) -> Value {
                 {"type": "string", "pattern": pattern},
             ]})
         }
+        Kind::Free => json!({"type": "object"}),
         Kind::Table(table) => Value::Object(section(table)),
         Kind::Tables(table) => json!({"type": "array", "items": section(table)}),
     }

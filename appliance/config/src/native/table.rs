@@ -1,9 +1,12 @@
 //! Reading a TOML table by the table of its keys, with every problem said.
 
 use super::keys::{Key, Kind, Need, Section};
+use crate::document::Free;
 use crate::problem::{At, Place, Problem, Report};
 use crate::values::{duration_text, parse_duration};
+use serde_json::Value as Json;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 use toml::Spanned;
@@ -336,6 +339,20 @@ impl<'a, 'i> Table<'a, 'i> {
         ))
     }
 
+    /// A table of whatever keys.
+    pub(super) fn free(&self, name: &str) -> Option<Free> {
+        let (_, place, value) = self.get(name)?;
+        let mut places = BTreeMap::from([(String::new(), place)]);
+        match json(value, "", self.source, &mut places) {
+            Json::Object(value) => Some(Free { value, places }),
+            _ => {
+                let want = format!("a table `[{}]`", self.path_of(name));
+                self.wrong_type(place, name, &want, value);
+                None
+            }
+        }
+    }
+
     /// An array of tables; without the key none.
     pub(super) fn tables(&self, name: &str) -> Vec<Table<'a, 'i>> {
         let Some((key, place, value)) = self.get(name) else {
@@ -373,4 +390,48 @@ impl<'a, 'i> Table<'a, 'i> {
 
 fn unsigned(integer: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// A value as JSON, with the places of what is in it by JSON pointer (RFC 6901).
+fn json(
+    value: &DeValue<'_>,
+    at: &str,
+    source: &Source<'_>,
+    places: &mut BTreeMap<String, Place>,
+) -> Json {
+    let mut inner = |step: &str, value: &Spanned<DeValue<'_>>, span: &Range<usize>| {
+        let at = format!("{at}/{}", step.replace('~', "~0").replace('/', "~1"));
+        places.insert(at.clone(), source.place(span));
+        json(value.get_ref(), &at, source, places)
+    };
+    match value {
+        DeValue::String(text) => Json::from(text.as_ref()),
+        DeValue::Integer(number) => integer(number),
+        DeValue::Float(number) => number
+            .as_str()
+            .parse::<f64>()
+            .map_or(Json::Null, Json::from),
+        DeValue::Boolean(truth) => Json::from(*truth),
+        DeValue::Datetime(time) => Json::from(time.to_string()),
+        DeValue::Array(list) => list
+            .iter()
+            .enumerate()
+            .map(|(number, item)| inner(&number.to_string(), item, &item.span()))
+            .collect(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, value)| {
+                let name = key.get_ref().as_ref();
+                (name.to_owned(), inner(name, value, &key.span()))
+            })
+            .collect(),
+    }
+}
+
+fn integer(number: &DeInteger<'_>) -> Json {
+    let signed = || i64::from_str_radix(number.as_str(), number.radix()).ok();
+    unsigned(number)
+        .map(Json::from)
+        .or_else(|| signed().map(Json::from))
+        .unwrap_or(Json::Null)
 }

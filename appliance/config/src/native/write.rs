@@ -1,12 +1,13 @@
 //! The document as TOML, for what is imported.
 
 use crate::document::{
-    Admission, Child, Document, Dpd, IkePolicy, Initiate, Lifetimes, Limit, Listen, Observability,
-    PadSecret, Retransmission, SecretSource, Template, Tenant, Upkeep,
+    Admission, Child, Document, Dpd, IkePolicy, Initiate, Lifetimes, Limit, Listen, Log,
+    Observability, PadSecret, Plugin, PluginHost, Retransmission, SecretSource, Template, Tenant,
+    Upkeep,
 };
 use crate::problem::{At, Note, NoteKind};
 use crate::values::{duration_text, identity_text, pattern_text, secret_text};
-use hawser_policy::{DpdMode, Revive, Uniqueness};
+use hawser_policy::{DpdMode, LogLevel, PluginHook, Revive, Uniqueness};
 use std::fmt::Display;
 use std::time::Duration;
 use toml::Value;
@@ -31,6 +32,7 @@ pub(crate) fn write(document: &Document, notes: &[Note]) -> String {
     out.table("[observability]", |out| {
         observability(out, &document.observability);
     });
+    out.table("[log]", |out| log(out, &document.log));
     document.tenants.iter().for_each(|t| tenant(&mut out, t));
     document
         .ike_policies
@@ -44,6 +46,10 @@ pub(crate) fn write(document: &Document, notes: &[Note]) -> String {
         .secrets
         .iter()
         .for_each(|s| pad_secret(&mut out, s));
+    document.plugins.iter().for_each(|p| plugin(&mut out, p));
+    out.table("[plugin_host]", |out| {
+        plugin_host(out, &document.plugin_host);
+    });
     out.text
 }
 
@@ -149,6 +155,29 @@ fn admission(out: &mut Toml, admission: &Admission) {
     out.entry("max_half_open", admission.max_half_open);
     out.entry("source_rate", admission.source_rate);
     out.duration("half_open_timeout", admission.half_open_timeout);
+}
+
+fn observability(out: &mut Toml, settings: &Observability) {
+    out.entry("recorder", settings.recorder.as_ref().map(|at| at.value));
+    let file = settings.incidents.as_ref();
+    out.entry("incidents", file.map(|file| quoted(&file.display())));
+}
+
+fn log(out: &mut Toml, log: &Log) {
+    let level = |level| match level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warning => "warning",
+    };
+    out.entry("level", log.level.map(|l| quoted(&level(l))));
+    out.entry("rate", log.rate);
+    out.entry("line", log.line);
+    if let Some(outputs) = &log.outputs {
+        let all: Vec<_> = values(outputs).map(quoted).collect();
+        out.line(&format!("outputs = [{}]", all.join(", ")));
+    }
+    out.entry("file_size", log.file_size);
+    out.entry("file_keep", log.file_keep);
 }
 
 fn tenant(out: &mut Toml, tenant: &Tenant) {
@@ -289,4 +318,34 @@ fn pad_secret(out: &mut Toml, secret: &PadSecret) {
     out.texts("local", values(&secret.local));
     out.texts("networks", &secret.networks);
     out.secret(&secret.secret.value);
+}
+
+fn plugin(out: &mut Toml, plugin: &Plugin) {
+    out.header("[[plugins]]");
+    let hook = match plugin.hook {
+        PluginHook::DpdPolicy => "dpd-policy",
+        PluginHook::PeerAuthorization => "peer-authorization",
+        PluginHook::LogFormat => "log-format",
+    };
+    out.text("hook", &hook);
+    out.text("plugin", &plugin.plugin.value);
+    let names = [("tenant", &plugin.tenant), ("template", &plugin.template)];
+    for (key, name) in names {
+        out.entry(key, name.as_ref().map(|at| quoted(&at.value)));
+    }
+    let settings = plugin.settings.as_ref();
+    out.entry(
+        "settings",
+        settings.and_then(|s| Value::try_from(&s.value).ok()),
+    );
+}
+
+fn plugin_host(out: &mut Toml, host: &PluginHost) {
+    out.duration("deadline", host.deadline);
+    out.entry("memory", host.memory);
+    out.texts("keys", host.keys.iter().map(hex::encode));
+    out.texts("granted", &host.granted);
+    for (key, path) in [("watch", &host.watch), ("cache", &host.cache)] {
+        out.entry(key, path.as_ref().map(|path| quoted(&path.display())));
+    }
 }

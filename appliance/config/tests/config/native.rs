@@ -33,6 +33,16 @@ source_rate = 9
 half_open_timeout = "5s"
 [metrics]
 listen = "127.0.0.1:9464"
+[observability]
+recorder = 8192
+incidents = "/srv/incidents.redb"
+[log]
+level = "debug"
+rate = 50
+line = 512
+outputs = ["stdout", "file:/var/log/hawser.log", "tcp:192.0.2.9"]
+file_size = 4096
+file_keep = 0
 [[tenants]]
 name = "red"
 interface = "red0"
@@ -88,6 +98,19 @@ template = "t"
 local = ["192.0.2.1"]
 networks = ["198.51.100.0/24"]
 secret_env = "PSK"
+[[plugins]]
+hook = "dpd-policy"
+plugin = "dpd-case"
+tenant = "red"
+template = "t"
+settings = { a = [1, -2, { "b/c" = 0.5 }], d = true }
+[plugin_host]
+deadline = "7ms"
+memory = 1_048_576
+keys = ["000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"]
+granted = ["wasi:cli/"]
+watch = "plugins"
+cache = "/srv/cache"
 "#;
 
 fn load_everything() -> Policy {
@@ -118,6 +141,39 @@ fn every_key_arrives() {
         policy.observability.metrics,
         Some("127.0.0.1:9464".parse().unwrap())
     );
+    let log = LogSettings {
+        level: Some(LogLevel::Debug),
+        rate: 50,
+        line: 512,
+        outputs: vec![
+            LogOutput::Stdout,
+            LogOutput::File {
+                path: "/var/log/hawser.log".into(),
+                size: 4096,
+                keep: 0,
+            },
+            LogOutput::Syslog(SyslogServer::Tcp("192.0.2.9".into(), 514)),
+        ],
+    };
+    assert_eq!(policy.observability.log, log);
+    assert_eq!(policy.observability.recorder, 8192);
+    let plugin = PluginEntry {
+        hook: PluginHook::DpdPolicy,
+        plugin: "dpd-case".into(),
+        tenant: Some("red".into()),
+        template: Some("t".into()),
+        settings: r#"{"a":[1,-2,{"b/c":0.5}],"d":true}"#.into(),
+    };
+    assert_eq!(policy.plugins.entries, [plugin]);
+    let host = PluginHost {
+        deadline: Duration::from_millis(7),
+        memory: 1 << 20,
+        keys: vec![std::array::from_fn(|n| n as u8)],
+        granted: vec!["wasi:cli/".into()],
+        watch: Some("plugins".into()),
+        cache: Some("/srv/cache".into()),
+    };
+    assert_eq!(policy.plugins.host, host);
     let net = |text: &str| text.parse::<ipnet::IpNet>().unwrap();
     let red = Tenant {
         id: TenantId(0),
@@ -220,7 +276,7 @@ fn leaves(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
         } else {
             value
         };
-        if inner["type"] == "object" {
+        if inner["properties"].is_object() {
             leaves(inner, &path, found);
         } else {
             found.push((path, value.clone()));
@@ -247,6 +303,33 @@ fn every_key_of_the_schema_is_read_with_its_bounds() {
     }
 }
 
+#[test]
+fn every_key_is_in_the_outline() {
+    let ask = |_: &str| Some("0123456789abcdef".to_owned());
+    let loaded = hawser_config::load(EVERYTHING, hawser_config::Format::Toml, &ask).unwrap();
+    let lines = loaded.outline.lines();
+    let schema: Value = serde_json::from_str(&schema()).unwrap();
+    let mut keys = Vec::new();
+    leaves(&schema, "", &mut keys);
+    // Of the three places of a secret each has one.
+    for (path, _) in keys
+        .iter()
+        .filter(|(path, _)| !path.contains("secret_") || path.contains("revive"))
+    {
+        let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let first = table.split('.').next().unwrap_or_default();
+        let (ends, inside) = (format!(".{key}"), format!(".{key}."));
+        let there = |line: &&String| {
+            line.starts_with(first)
+                && (*line == path || line.ends_with(&ends) || line.contains(&inside))
+        };
+        assert!(
+            lines.keys().any(|line| there(&line)) || path == "secrets.secret",
+            "{path}: {lines:#?}"
+        );
+    }
+}
+
 fn header(table: &str) -> String {
     let arrays = [
         "tenants",
@@ -254,6 +337,7 @@ fn header(table: &str) -> String {
         "templates",
         "templates.children",
         "secrets",
+        "plugins",
     ];
     match table {
         "" => String::new(),

@@ -161,12 +161,100 @@ fn every_fault_has_its_line_and_reason() {
 }
 
 #[test]
+fn plugins_that_cannot_be_where_they_are() {
+    let plugin = "[[plugins]]\nplugin = \"log-json\"\nhook = \"log-format\"\n";
+    for (text, line, reason) in [
+        (
+            plugin.replace("log-format", "log-fromat"),
+            13,
+            "did you mean `log-format`?",
+        ),
+        (
+            format!("{plugin}tenant = \"default\""),
+            14,
+            "one plugin formats the whole log",
+        ),
+        (
+            format!("{plugin}{plugin}"),
+            14,
+            "another one decides there already, of line 11",
+        ),
+        (
+            format!("{plugin}setings = {{}}"),
+            14,
+            "plugins: unknown key `setings`; did you mean `settings`?",
+        ),
+        (
+            format!("{plugin}settings = 5"),
+            14,
+            "plugins.settings: expected a table `[plugins.settings]`, found integer",
+        ),
+        (
+            "[[plugins]]\nplugin = \"x\"\nhook = \"dpd-policy\"\ntemplate = \"branch\"".to_owned(),
+            14,
+            "there is no template `branch`; did you mean `branches`?",
+        ),
+        (
+            "[plugin_host]\nkeys = [\"0011\"]".to_owned(),
+            12,
+            "`0011` is not an ed25519 public key",
+        ),
+    ] {
+        let shown = problems(toml(&format!("{SMALL}{text}")));
+        let said = shown
+            .lines()
+            .any(|l| l.starts_with(&format!("f:{line}: ")) && l.contains(reason));
+        assert!(
+            said,
+            "`{text}` must say in line {line} `{reason}`:\n{shown}"
+        );
+    }
+}
+
+#[test]
+fn what_a_plugin_says_of_its_settings_is_told_at_their_lines() {
+    let text = format!(
+        "{SMALL}[[plugins]]\nhook = \"log-format\"\nplugin = \"log-comware\"\n[plugins.settings]\nsysname = \"H3C\"\n\
+         [plugins.settings.vrf]\nnorth = 1\n\"a/b\" = 2\n"
+    );
+    let places = toml(&text).unwrap().plugins;
+    let [place] = places.as_slice() else {
+        panic!("{places:?}")
+    };
+    let told = |pointer: &str| {
+        let problem = place.settings_problem(pointer, "wrong");
+        (problem.line.unwrap(), problem.field)
+    };
+    assert_eq!(told("/sysname"), (15, "plugins.settings.sysname".into()));
+    assert_eq!(told("/vrf/a~1b"), (18, "plugins.settings.vrf.a/b".into()));
+    assert_eq!(
+        told("/vrf/south"),
+        (16, "plugins.settings.vrf.south".into())
+    );
+    assert_eq!(told(""), (14, "plugins.settings".into()));
+    assert_eq!(place.problem("wrong").line, Some(13));
+}
+
+#[test]
 fn settings_that_do_not_go_together() {
     for (first, reason) in [
         ("listen = { port = 500, nat_port = 500 }", "must differ"),
         (
             "listen = { addresses = [\"192.0.2.1\", \"192.0.2.1\"] }",
             "is there already",
+        ),
+        (
+            "log = { outputs = [\"stderr\", \"stderr\"] }",
+            "`stderr` is there already",
+        ),
+        (
+            "log = { outputs = [\"stdrer\"] }",
+            "`stdrer` is not an output: stdout, stderr, file:/PATH, or a syslog server udp:HOST:PORT, tcp:HOST:PORT or unix:/PATH; did you mean `stderr`?",
+        ),
+        ("log = { outputs = [\"file:log\"] }", "`file:log` is not"),
+        (
+            "log = { levle = \"info\" }",
+            "log: unknown key `levle`; did you mean `level`?",
         ),
         (
             "tenants = [{ name = \"a\", interface = \"x\" }, { name = \"b\", interface = \"x\" }]",

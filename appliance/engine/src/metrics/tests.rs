@@ -41,6 +41,7 @@ fn published() -> (Metrics, String) {
         &RouteStatus::default(),
         &incidents,
         None,
+        None,
     );
     let text = metrics.render();
     (metrics, text)

@@ -27,15 +27,29 @@ impl Site {
     }
 
     pub(crate) fn try_start(policy: Policy) -> Result<Self, StartError> {
-        Self::launch(policy, None)
+        Self::launch(policy, EngineOptions::default())
     }
 
     /// With plugins.
     pub(crate) fn with_plugins(policy: Policy, plugins: hawser_plugin::Options) -> Self {
-        Self::launch(policy, Some(plugins)).unwrap()
+        let options = EngineOptions {
+            plugins: Some(plugins),
+            ..EngineOptions::default()
+        };
+        Self::launch(policy, options).unwrap()
     }
 
-    fn launch(policy: Policy, plugins: Option<hawser_plugin::Options>) -> Result<Self, StartError> {
+    /// With plugins and a log.
+    pub(crate) fn with_log(policy: Policy, plugins: hawser_plugin::Options) -> Self {
+        let options = EngineOptions {
+            plugins: Some(plugins),
+            log: true,
+            ..EngineOptions::default()
+        };
+        Self::launch(policy, options).unwrap()
+    }
+
+    fn launch(policy: Policy, options: EngineOptions) -> Result<Self, StartError> {
         let (mut inner, mut fds) = (Vec::new(), Vec::new());
         for _ in 0..policy.shards.unwrap() {
             let (ours, theirs) = UnixDatagram::pair().unwrap();
@@ -45,28 +59,23 @@ impl Site {
         }
         Ok(Self {
             inner,
-            ..Self::open(policy, fds, plugins)?
+            ..Self::open(policy, fds, options)?
         })
     }
 
     /// With these descriptors as the shards' inner devices.
     pub(crate) fn start_with(policy: Policy, fds: Vec<OwnedFd>) -> Result<Self, StartError> {
-        Self::open(policy, fds, None)
+        Self::open(policy, fds, EngineOptions::default())
     }
 
-    fn open(
-        policy: Policy,
-        fds: Vec<OwnedFd>,
-        plugins: Option<hawser_plugin::Options>,
-    ) -> Result<Self, StartError> {
+    fn open(policy: Policy, fds: Vec<OwnedFd>, options: EngineOptions) -> Result<Self, StartError> {
         let shards = (0..).map(|shard| (TenantId(0), ShardId(shard)));
         let fds: HashMap<_, _> = shards.zip(fds).collect();
         let options = EngineOptions {
             inner: InnerDevices::Fds(fds),
             workers: Some(1),
             unpinned: true,
-            plugins,
-            ..EngineOptions::default()
+            ..options
         };
         Ok(Self {
             engine: Engine::start(Arc::new(policy), options)?,
@@ -190,6 +199,7 @@ pub(crate) fn policy(shards: u8, template: PeerTemplate, pad: Vec<PadEntry>) -> 
             proposals: vec![ike_proposal()],
         }],
         pad: Pad::new(pad),
+        plugins: hawser_policy::PluginPolicy::default(),
     }
 }
 

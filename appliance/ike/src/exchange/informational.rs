@@ -88,9 +88,10 @@ impl IkeSa {
     fn send_delete_child(&mut self, env: &mut Env<'_>, spi_in: u32) {
         let delete = [Payload::Delete(Delete::Esp(vec![spi_in]))];
         let schedule = self.backoff();
-        self.send_request(env, ExchangeType::Informational, &delete, schedule);
+        let message_id = self.send_request(env, ExchangeType::Informational, &delete, schedule);
         self.out.push_back(Output::Event(Event::DeleteSent {
             spi: u64::from(spi_in),
+            message_id: Some(message_id),
         }));
     }
 
@@ -121,10 +122,11 @@ impl IkeSa {
     pub(crate) fn send_delete_ike(&mut self, env: &mut Env<'_>, cause: CloseCause) {
         let delete = [Payload::Delete(Delete::Ike)];
         let schedule = self.farewell();
-        self.send_request(env, ExchangeType::Informational, &delete, schedule);
+        let message_id = self.send_request(env, ExchangeType::Informational, &delete, schedule);
         self.exchange = Some(Exchange::DeleteIke(cause));
         self.out.push_back(Output::Event(Event::DeleteSent {
             spi: self.local_spi(),
+            message_id: Some(message_id),
         }));
     }
 
@@ -155,7 +157,7 @@ impl IkeSa {
         // An initiator that does not accept our IKE_AUTH says so here (RFC 7296 2.21.2).
         let rejected = request.notify(NotifyType::AuthenticationFailed).is_some();
         if rejected || deletes.iter().any(|d| matches!(d, Delete::Ike)) {
-            return self.deleted_by_peer(env);
+            return self.deleted_by_peer(env, request.header.message_id);
         }
         let spis = deletes.iter().flat_map(|delete| match delete {
             Delete::Esp(spis) => spis.as_slice(),
@@ -164,7 +166,9 @@ impl IkeSa {
         // More than there can be are not looked at.
         let spis = spis.take(2 * MAX_CHILDREN);
         let answer: Vec<u32> = spis
-            .filter_map(|spi_out| self.child_deleted_by_peer(env, *spi_out))
+            .filter_map(|spi_out| {
+                self.child_deleted_by_peer(env, *spi_out, Some(request.header.message_id))
+            })
             .collect();
         let payloads = if answer.is_empty() {
             Vec::new()
@@ -176,9 +180,15 @@ impl IkeSa {
 
     /// RFC 7296 1.4.1: both directions go together; the inbound SPI for the answer. A pair that we
     /// are deleting ourselves is not named there (2.25.1).
-    pub(crate) fn child_deleted_by_peer(&mut self, env: &mut Env<'_>, spi_out: u32) -> Option<u32> {
+    pub(crate) fn child_deleted_by_peer(
+        &mut self,
+        env: &mut Env<'_>,
+        spi_out: u32,
+        message_id: Option<u32>,
+    ) -> Option<u32> {
         self.out.push_back(Output::Event(Event::DeleteReceived {
             spi: u64::from(spi_out),
+            message_id,
         }));
         let Some(at) = self.children.iter().position(|c| c.spi_out == spi_out) else {
             self.deleted_early(spi_out);
@@ -245,13 +255,15 @@ impl IkeSa {
         }
     }
 
-    fn deleted_by_peer(&mut self, env: &mut Env<'_>) {
+    fn deleted_by_peer(&mut self, env: &mut Env<'_>, message_id: u32) {
         let spi = match self.role {
             hawser_flight::Role::Initiator => self.spi_r,
             hawser_flight::Role::Responder => self.spi_i,
         };
-        self.out
-            .push_back(Output::Event(Event::DeleteReceived { spi }));
+        self.out.push_back(Output::Event(Event::DeleteReceived {
+            spi,
+            message_id: Some(message_id),
+        }));
         self.respond(env, ExchangeType::Informational, &[]);
         self.yield_to_peers_rekey();
         let cause = match self.state {

@@ -125,6 +125,7 @@ impl Settings {
             observability: Observability::default(),
             tenants: Vec::new(),
             ike_policies: Vec::new(),
+            plugins: hawser_policy::PluginPolicy::default(),
             pad: Pad::new(vec![PadEntry {
                 remote: IdentityPattern::parse("branch").unwrap(),
                 local: Vec::new(),

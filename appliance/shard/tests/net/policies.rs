@@ -97,6 +97,7 @@ pub fn policy(template: PeerTemplate, listen: &str, pad: Vec<PadEntry>) -> Polic
             proposals: ike,
         }],
         pad: Pad::new(pad),
+        plugins: hawser_policy::PluginPolicy::default(),
     }
 }
 

@@ -8,6 +8,7 @@ mod evidence;
 mod fragmentation;
 mod hostile;
 mod ipv6;
+mod logs;
 mod loss;
 mod metrics;
 mod mtu;
@@ -74,6 +75,7 @@ pub fn all() -> Vec<Scenario> {
         fragmentation::scenarios(),
         hostile::scenarios(),
         ipv6::scenarios(),
+        logs::scenarios(),
         loss::scenarios(),
         metrics::scenarios(),
         mtu::scenarios(),

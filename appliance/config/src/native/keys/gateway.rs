@@ -1,5 +1,7 @@
 //! Keys of the whole gateway, of tenants and of IKE policies.
 
+use super::log::LOG;
+use super::plugins::{HOST, PLUGIN};
 use super::template::{PAD_SECRET, TEMPLATE};
 use super::{ADDRESSES, IKE_PROPOSALS, Kind, NAME, NETWORKS, Section, optional, required, seconds};
 
@@ -26,6 +28,7 @@ pub(in crate::native) static ROOT: Section = Section {
             "all defaults",
             OBSERVABILITY.doc,
         ),
+        optional("log", Kind::Table(&LOG), "all defaults", LOG.doc),
         optional(
             "tenants",
             Kind::Tables(&TENANT),
@@ -40,6 +43,8 @@ pub(in crate::native) static ROOT: Section = Section {
         ),
         required("templates", Kind::Tables(&TEMPLATE), TEMPLATE.doc),
         optional("secrets", Kind::Tables(&PAD_SECRET), "none", PAD_SECRET.doc),
+        optional("plugins", Kind::Tables(&PLUGIN), "none", PLUGIN.doc),
+        optional("plugin_host", Kind::Table(&HOST), "all defaults", HOST.doc),
     ],
 };
 

@@ -4,6 +4,8 @@
 //! it. Adding a key: a line here, a field in the document, its use in `read`, `write` and `build`.
 
 mod gateway;
+mod log;
+mod plugins;
 mod template;
 
 pub(in crate::native) use gateway::ROOT;
@@ -50,6 +52,8 @@ pub(in crate::native) enum Kind {
         off: bool,
     },
     Table(&'static Section),
+    /// A table of whatever keys.
+    Free,
     Tables(&'static Section),
 }
 

@@ -4,14 +4,14 @@ use hawser_flight::{Consequence, Event, Lineage, Record, Role};
 use jiff::Timestamp;
 
 /// A time as RFC 3339 has it, in UTC, to the millisecond.
-pub(crate) fn time(unix_ms: u64) -> String {
+pub fn time(unix_ms: u64) -> String {
     let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
     let stamp = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX);
     format!("{stamp:.3}")
 }
 
 /// An event in a sentence, its peer first: `test (120.208.142.17/8192): ...`.
-pub(crate) fn of(record: &Record) -> String {
+pub fn of(record: &Record) -> String {
     let what = what(&record.event);
     match &record.peer {
         Some(peer) if &*peer.tenant == "default" => {
@@ -30,7 +30,7 @@ pub(crate) fn of(record: &Record) -> String {
 }
 
 /// An event in a sentence, without its peer.
-pub(crate) fn what(event: &Event) -> String {
+pub fn what(event: &Event) -> String {
     match event {
         Event::Clocks { .. } => clocks(event),
         Event::PeerUp => "up".to_owned(),
@@ -39,8 +39,8 @@ pub(crate) fn what(event: &Event) -> String {
         Event::OperatorAction { verb } => format!("operator: {verb}"),
         Event::ConfigApplied { revision } => format!("configuration {revision} applied"),
         Event::Collision { case } => format!("collision of exchanges: {case}"),
-        Event::DeleteSent { spi } => format!("DELETE sent for {spi:x}"),
-        Event::DeleteReceived { spi } => format!("DELETE received for {spi:x}"),
+        Event::DeleteSent { spi, .. } => format!("DELETE sent for {spi:x}"),
+        Event::DeleteReceived { spi, .. } => format!("DELETE received for {spi:x}"),
         Event::ProbeSent { message_id } => format!("probe {message_id} sent"),
         Event::ProbeFailed { message_id } => format!("probe {message_id} never answered"),
         Event::ProbeAnswered { message_id, rtt_us } => {
@@ -75,6 +75,18 @@ pub(crate) fn what(event: &Event) -> String {
              again in a while"
         ),
         Event::Trains { local, .. } => format!("trains of datagrams (UDP GSO) leave {local} again"),
+        Event::LogOutput {
+            output,
+            works: false,
+            reason,
+            ..
+        } => format!("the log's output {output} does not take lines: {reason}"),
+        Event::LogOutput {
+            output, dropped, ..
+        } => format!("the log's output {output} takes lines again; {dropped} are missing there"),
+        Event::EventsLeftOut { count } => {
+            format!("{count} events are not in the log: too many at once")
+        }
         event => upkeep(event),
     }
 }
