@@ -157,12 +157,6 @@ fn admission(out: &mut Toml, admission: &Admission) {
     out.duration("half_open_timeout", admission.half_open_timeout);
 }
 
-fn observability(out: &mut Toml, settings: &Observability) {
-    out.entry("recorder", settings.recorder.as_ref().map(|at| at.value));
-    let file = settings.incidents.as_ref();
-    out.entry("incidents", file.map(|file| quoted(&file.display())));
-}
-
 fn log(out: &mut Toml, log: &Log) {
     let level = |level| match level {
         LogLevel::Debug => "debug",

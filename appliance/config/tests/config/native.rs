@@ -36,6 +36,7 @@ listen = "127.0.0.1:9464"
 [observability]
 recorder = 8192
 incidents = "/srv/incidents.redb"
+capture_keys = true
 [log]
 level = "debug"
 rate = 50
@@ -157,6 +158,7 @@ fn every_key_arrives() {
     };
     assert_eq!(policy.observability.log, log);
     assert_eq!(policy.observability.recorder, 8192);
+    assert!(policy.observability.capture_keys);
     let plugin = PluginEntry {
         hook: PluginHook::DpdPolicy,
         plugin: "dpd-case".into(),

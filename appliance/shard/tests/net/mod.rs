@@ -376,7 +376,7 @@ impl World {
             Output::Reply(_, reply) => self.nodes[node].replies.push(reply),
             Output::Incident(incident) => self.nodes[node].incidents.push(*incident),
             Output::Traced(_, hawser_shard::trace::Sight::Message(traced)) => {
-                self.nodes[node].traced.push(*traced)
+                self.nodes[node].traced.push(*traced);
             }
             Output::Traced(_, sight) => self.nodes[node].captured.push(sight),
             Output::Finished => self.nodes[node].finished += 1,

@@ -61,7 +61,7 @@ fn dies(rig: &Rig) -> Result<()> {
         );
     }
     ensure!(
-        text.contains(&format!(", dst = {}/", branch.first_outer())),
+        text.contains(&format!(", dst = {}/", branch.nat.first_outer())),
         "no endpoint in {text}"
     );
     Ok(())
