@@ -65,6 +65,14 @@ impl Peer {
         self.kept.iter().find(|k| k.sa.local_spi() == spi)
     }
 
+    /// Whether one of its IKE SAs was deleted as one too many within this time: of two, each end may have
+    /// deleted another.
+    pub(crate) fn deleted_surplus(&self, now: Instant, within: Duration) -> bool {
+        let going = |sa: &IkeSa| sa.state() == SaState::Deleting(CloseCause::Superseded);
+        let gone = |k: &Kept| k.cause == CloseCause::Superseded && now < k.since + within;
+        self.ike_sas.iter().any(going) || self.kept.iter().any(gone)
+    }
+
     /// Whether a parked IKE SA may go on. What comes late for an older one is no news: the device has
     /// used a younger one since. But one whose IKE_AUTH was answered in vain it may have only now.
     fn may_go_on(&self, spi: u64, path: &Path) -> bool {

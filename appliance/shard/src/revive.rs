@@ -48,6 +48,9 @@ const WAITS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 /// A device that deletes so soon what we brought back wants to be down.
 const WANTED_DOWN: Duration = Duration::from_secs(20);
 
+/// How long after ours its DELETE may have crossed ours.
+const CROSSED: Duration = Duration::from_secs(2);
+
 /// Of an attempt: 1, 1.5, 2.3 and then every 3 s, for half a minute.
 const RETRANSMISSION: Retransmission = Retransmission {
     initial: Duration::from_secs(1),
@@ -186,7 +189,9 @@ impl Shard {
         }
         let young = |at: Instant| now.saturating_duration_since(at) < WANTED_DOWN;
         let ours = peer.revived.take_if(|(revived, _)| *revived == spi);
-        if cause == CloseCause::DeletedByPeer && ours.is_some_and(|(_, at)| young(at)) {
+        let wanted_down =
+            ours.is_some_and(|(_, at)| young(at)) && !peer.deleted_surplus(now, CROSSED);
+        if cause == CloseCause::DeletedByPeer && wanted_down {
             return self.tell_revival(key, RevivalOutcome::WantsToBeDown);
         }
         let (wait, jitter) = match cause {
