@@ -96,7 +96,10 @@ impl Shard {
         };
         if peer.dpd_at.is_some_and(|at| at <= now) {
             peer.dpd_at = peer.template.dpd.map(|dpd| now + dpd.interval);
-            self.probe_device(now, key);
+            // A request that is under way, on whichever of its IKE SAs, is the probe.
+            if !peer.ike_sas.iter().any(IkeSa::is_waiting) {
+                self.probe_device(now, key);
+            }
         }
     }
 

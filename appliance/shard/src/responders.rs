@@ -263,7 +263,9 @@ impl Shard {
         let path = half_open.responder.path;
         match half_open.responder.key_exchanged(result) {
             Ok(response) => {
-                let known = self.reviving.is_at(path.remote.ip())
+                // What begins on port 4500 has been here before: it knows of the NAT.
+                let known = path.encapsulated
+                    || self.reviving.is_at(path.remote.ip())
                     || self.index.at_home(path.remote).is_some();
                 half_open.again = known.then(|| now + UNHEARD);
                 self.arm_responder(key);

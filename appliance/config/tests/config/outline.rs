@@ -36,7 +36,7 @@ fn keys_are_named_with_both_values_and_what_needs_a_restart_says_so() {
         differences(SMALL, &after),
         [
             "shards: default -> 3  (needs a restart)",
-            "templates.branches.children.lan.proposals: [\"aes256gcm16-esn\"] -> [\"aes128gcm16\"]",
+            "templates.branches.children.lan.proposals: [\"aes256gcm16-esn\"] -> [\"aes128gcm16\"]  (SAs are rekeyed)",
             "templates.branches.dpd.interval: default -> \"30s\"",
             "templates.branches.dpd.mode: default -> \"periodic\"",
         ]
