@@ -73,7 +73,8 @@ fn under_load(rig: &Rig) -> Result<()> {
         )?);
         staying.push((branch, strongswan));
     }
-    let guest = start_branch(rig, &site, &rig.branch(GUEST)?)?;
+    let place = rig.branch(GUEST)?;
+    let guest = start_branch(rig, &site, &place)?;
 
     let over = AtomicBool::new(false);
     let (rekeys, visits) = thread::scope(|scope| {
