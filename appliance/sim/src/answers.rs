@@ -1,7 +1,8 @@
-//! Who answers a shard's questions: the directory, and the key-exchange workers.
+//! Who answers a shard's questions: the directory, the key-exchange workers, and plugins.
 
 use hawser_crypto::KePrivate;
-use hawser_policy::{TenantId, TrafficSelector};
+use hawser_policy::{DpdMode, TenantId, TrafficSelector};
+use hawser_shard::hooks::*;
 use hawser_shard::io::*;
 
 /// Devices of each kind that an answer names at most (the contract of [`Answer::Located`]).
@@ -122,4 +123,51 @@ pub fn work(rng: &mut dyn rand::CryptoRng, work: KeRequest) -> KeAnswer {
             KeAnswer::Responded(made)
         }
     }
+}
+
+fn plugin() -> DecidedBy {
+    DecidedBy {
+        plugin: "simulated".into(),
+        version: "1.0.0".into(),
+        generation: 1,
+    }
+}
+
+/// A plugin that lets everybody have what it asks for.
+pub fn authorize(request: &AuthorizeRequest) -> Answer {
+    let grant = Grant {
+        local: request.local.clone(),
+        remote: request.remote.clone(),
+        ..Grant::default()
+    };
+    let by = vec![plugin()];
+    Answer::Authorized(Authorized::Allowed { grant, by })
+}
+
+/// A plugin that decides as the template would.
+pub fn police(evidence: &DpdEvidence) -> Answer {
+    let heard = evidence.ike_in.max(evidence.esp_in);
+    let quiet = heard.map(|at| evidence.now.saturating_duration_since(at));
+    let action = evidence.settings.map_or(DpdAction::Wait, |dpd| {
+        match (evidence.trigger, evidence.under_way) {
+            (Trigger::Unanswered, Some((sent, _))) if sent > dpd.retries => {
+                DpdAction::GiveUp(format!("sent {sent} times"))
+            }
+            (Trigger::Unanswered, _) => DpdAction::Probe(dpd.retry),
+            (Trigger::BeforeSend, None)
+                if dpd.mode == DpdMode::OnDemand && quiet.is_none_or(|q| q > dpd.interval) =>
+            {
+                DpdAction::Probe(dpd.retry)
+            }
+            (Trigger::BeforeSend, _) => DpdAction::Wait,
+            (Trigger::Timer, None) if dpd.mode == DpdMode::Periodic => DpdAction::Probe(dpd.retry),
+            _ if dpd.mode == DpdMode::Periodic => DpdAction::WaitUntil(evidence.now + dpd.interval),
+            _ => DpdAction::Wait,
+        }
+    });
+    Answer::DpdPolicy(DpdDecided::Decided {
+        action,
+        memo: None,
+        by: plugin(),
+    })
 }

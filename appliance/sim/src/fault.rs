@@ -47,6 +47,8 @@ pub enum What {
     Rebind(u16),
     /// A NAT forgets all its mappings.
     NatReboot(usize),
+    /// A NAT gets another address outside, and forgets all its mappings.
+    Readdress(usize),
     /// Mappings of a NAT live only so long.
     ShortMappings(usize, Duration),
     /// A branch is stopped, and goes on.
@@ -60,6 +62,10 @@ pub enum What {
     SlowWork(Duration),
     /// Key-exchange work is never done, with this probability.
     LostWork(f64),
+    /// Plugins answer so late: in vain, where nobody waits so long.
+    SlowPlugins(Duration),
+    /// Plugins do not answer.
+    SilentPlugins,
     /// What shards tell each other takes so long.
     SlowMail(Duration),
     /// Somebody sends what he has overheard again, from elsewhere, so often a second.
@@ -68,6 +74,8 @@ pub enum What {
     Garbage(u8),
     /// An operator rekeys everything.
     Rekey,
+    /// An operator gives every template other lifetimes, in percent of what they were, and other times of DPD.
+    Apply(u8),
 }
 
 /// One fault.
@@ -91,17 +99,10 @@ impl Fault {
     pub fn schedule(rng: &mut ChaCha8Rng, rounds: u32, peers: u16, nats: usize) -> Vec<Self> {
         let mut faults = Vec::new();
         for round in 0..rounds {
-            let begin = ROUND * round;
             for _ in 0..rng.random_range(2..40) {
-                let span = (HEAL - FAULTS_FROM).as_secs_f64();
-                let from = rng.random_range(0.0..span - 1.0);
-                let longest: f64 = if rng.random_bool(0.5) { 30.0 } else { 240.0 };
-                let lasts = rng.random_range(0.5..longest).min(span - from);
-                faults.push(Self {
-                    at: begin + FAULTS_FROM + Duration::from_secs_f64(from),
-                    lasts: Duration::from_secs_f64(lasts),
-                    what: What::any(rng, peers, nats),
-                });
+                let (at, lasts) = within(rng, round);
+                let what = What::any(rng, peers, nats);
+                faults.push(Self { at, lasts, what });
             }
         }
         for fault in &mut faults {
@@ -120,6 +121,37 @@ impl Fault {
         faults.sort_by_key(|f| f.at);
         faults
     }
+
+    /// Faults that came to schedules later: up to 4 a round.
+    pub fn more(rng: &mut ChaCha8Rng, rounds: u32, plugins: bool, nats: usize) -> Vec<Self> {
+        let mut faults = Vec::new();
+        for round in 0..rounds {
+            for _ in 0..rng.random_range(0..=4) {
+                let (at, lasts) = within(rng, round);
+                let what = match rng.random_range(0..4) {
+                    0 if plugins => What::SilentPlugins,
+                    1 if plugins => {
+                        What::SlowPlugins(Duration::from_millis(rng.random_range(10..3000)))
+                    }
+                    0 | 1 => continue,
+                    2 => What::Readdress(rng.random_range(0..nats)),
+                    _ => What::Apply(rng.random_range(50..=200)),
+                };
+                faults.push(Self { at, lasts, what });
+            }
+        }
+        faults
+    }
+}
+
+/// A time among the faults of a round, and how long.
+fn within(rng: &mut ChaCha8Rng, round: u32) -> (Duration, Duration) {
+    let span = (HEAL - FAULTS_FROM).as_secs_f64();
+    let from = rng.random_range(0.0..span - 1.0);
+    let longest: f64 = if rng.random_bool(0.5) { 30.0 } else { 240.0 };
+    let lasts = rng.random_range(0.5..longest).min(span - from);
+    let at = ROUND * round + FAULTS_FROM + Duration::from_secs_f64(from);
+    (at, Duration::from_secs_f64(lasts))
 }
 
 impl What {

@@ -8,6 +8,7 @@ use crate::world::World;
 use hawser_shard::io::{Command, RekeyWhat};
 use rand::{Rng, RngExt};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl World {
@@ -33,6 +34,8 @@ impl World {
                 }
             }
             What::NatReboot(nat) => self.nats[nat].forget(None),
+            What::Readdress(nat) => self.readdress(nat),
+            What::Apply(percent) => self.apply(percent),
             What::ShortMappings(nat, lifetime) => self.nats[nat].shortened = Some(lifetime),
             What::Freeze(branch) => {
                 self.with_branch(usize::from(branch), |branch, _| branch.freeze(true));
@@ -43,6 +46,8 @@ impl World {
             What::Stall => self.stalled_until = until,
             What::SlowWork(takes) => self.work_takes = takes,
             What::LostWork(share) => self.work_lost = share,
+            What::SlowPlugins(takes) => self.plugins_take = takes,
+            What::SilentPlugins => self.plugins_silent = true,
             What::SlowMail(takes) => self.mail_takes = takes,
             What::Replay(..) | What::Garbage(_) => self.attack(at),
             What::Rekey => self.rekey_all(),
@@ -76,6 +81,8 @@ impl World {
             What::Crash(branch) => self.with_branch(usize::from(branch), Branch::boot),
             What::SlowWork(_) => self.work_takes = Duration::ZERO,
             What::LostWork(_) => self.work_lost = 0.0,
+            What::SlowPlugins(_) => self.plugins_take = Duration::ZERO,
+            What::SilentPlugins => self.plugins_silent = false,
             What::SlowMail(_) => self.mail_takes = Duration::ZERO,
             _ => self.change_weather(),
         }
@@ -141,6 +148,14 @@ impl World {
             self.queue
                 .push(self.now, Happening::AtGateway(None, from, to, bytes));
         }
+    }
+
+    /// An operator applies another policy.
+    fn apply(&mut self, percent: u8) {
+        let headquarters = self.plan.headquarters.changed(percent);
+        let policy = Arc::new(headquarters.policy());
+        self.gateway.command(self.now, &Command::Apply(policy));
+        self.after_gateway();
     }
 
     /// An operator rekeys every device.

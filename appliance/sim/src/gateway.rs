@@ -8,6 +8,7 @@ use hawser_policy::{Policy, TenantId};
 use hawser_shard::hooks::{HookScope, Hooks};
 use hawser_shard::io::*;
 use hawser_shard::recorder::Incident;
+use hawser_shard::trace::{Target, Traced};
 use hawser_shard::view::PeerView;
 use hawser_shard::{Shard, ShardConfig, shard_of};
 use ipnet::IpNet;
@@ -31,10 +32,14 @@ pub enum Effect {
     Inner(TenantId, Vec<u8>),
     /// Work for a key-exchange worker of this shard.
     Work(usize, AskId, KeRequest),
+    /// A plugin has decided what this shard asked.
+    Decided(usize, AskId, Answer),
     /// One shard tells another.
     Mail(ShardId, Message),
     /// Something happened.
     Event(Option<Arc<PeerLabel>>, Event),
+    /// An IKE message of somebody who is looked at.
+    Traced(Box<Traced>),
     /// A device dropped, or is back.
     Incident(Box<Incident>),
 }
@@ -85,9 +90,9 @@ impl PacketSink for Sink {
 
 impl Gateway {
     /// With so many shards.
-    pub fn new(policy: Policy, shards: u8, seed: u64, now: Instant) -> Self {
+    pub fn new(policy: Policy, hooks: Hooks, shards: u8, seed: u64, now: Instant) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let policy = Arc::new(policy);
+        let (policy, hooks) = (Arc::new(policy), Arc::new(hooks));
         let shards = (0..shards)
             .map(|id| {
                 let config = ShardConfig {
@@ -96,7 +101,9 @@ impl Gateway {
                     seed: rng.random(),
                     policy: Arc::clone(&policy),
                 };
-                Shard::new(config, now)
+                let mut shard = Shard::new(config, now);
+                shard.hooks(now, Arc::clone(&hooks));
+                shard
             })
             .collect();
         Self {
@@ -237,6 +244,23 @@ impl Gateway {
         self.drain(now);
     }
 
+    /// IKE messages of whoever is at an address are told from now on.
+    pub fn watch(&mut self, now: Instant, address: IpAddr, until: Instant) {
+        let target = Target {
+            device: None,
+            address,
+        };
+        for shard in &mut self.shards {
+            shard.trace(now, CommandId(0), target, until);
+        }
+    }
+
+    /// What a plugin decided arrives.
+    pub fn decided(&mut self, now: Instant, shard: usize, id: AskId, answer: Answer) {
+        self.shards[shard].answer(now, id, answer);
+        self.drain(now);
+    }
+
     fn drain(&mut self, now: Instant) {
         loop {
             let mut idle = true;
@@ -262,20 +286,26 @@ impl Gateway {
             Output::Ask(id, Question::KeyExchange(work)) => {
                 self.effects.push(Effect::Work(shard, id, work));
             }
-            Output::Ask(id, Question::DpdPolicy(evidence)) => {
-                if let Some(scenario) = &mut self.scenario {
+            Output::Ask(id, Question::Authorize(request)) => {
+                let answer = answers::authorize(&request);
+                self.effects.push(Effect::Decided(shard, id, answer));
+            }
+            Output::Ask(id, Question::DpdPolicy(evidence)) => match &mut self.scenario {
+                Some(scenario) => {
                     let answer = scenario.decide(&evidence);
                     self.shards[shard].answer(now, id, Answer::DpdPolicy(answer));
                 }
-            }
-            // No plugin is loaded here: nobody asks.
-            Output::Ask(_, Question::Authorize(_)) => {}
+                None => {
+                    let answer = answers::police(&evidence);
+                    self.effects.push(Effect::Decided(shard, id, answer));
+                }
+            },
             Output::Route(change) => self.route(&change),
             Output::Send(to, message) => self.effects.push(Effect::Mail(to, message)),
             Output::Event(label, event) => self.effects.push(Effect::Event(label, event)),
             Output::Reply(_, reply) => self.replies.push(reply),
             Output::Incident(incident) => self.effects.push(Effect::Incident(incident)),
-            Output::Traced(..) => {}
+            Output::Traced(_, traced) => self.effects.push(Effect::Traced(traced)),
             Output::Finished => self.finished += 1,
         }
     }

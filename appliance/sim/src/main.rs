@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use hawser_sim::plan::Plan;
-use hawser_sim::run::{Outcome, run, run_and_keep};
+use hawser_sim::run::{Outcome, run_and_keep, run_watching};
 use hawser_sim::shrink::shrink;
 use rustix::time::{ClockId, clock_gettime};
 use std::ops::Range;
@@ -38,6 +38,12 @@ struct Arguments {
     /// `hawser plugin test PLUGIN --scenario DIR`.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["seeds", "shrink"])]
     scenario: Option<PathBuf>,
+    /// Print the IKE messages of this branch too.
+    #[arg(long)]
+    watch: Vec<usize>,
+    /// Leave out what came to plans later: seeds of regressions are found so.
+    #[arg(long)]
+    first: bool,
     /// Go on after a seed that fails.
     #[arg(long)]
     keep_going: bool,
@@ -53,7 +59,12 @@ fn main() -> Result<ExitCode> {
     let (mut clean, mut failed, mut calm) = (0_u64, Vec::new(), (0, 0));
     let many = seeds.end - seeds.start > 1;
     for seed in seeds {
-        let mut plan = Plan::new(seed, arguments.peers, arguments.hours);
+        let make = if arguments.first {
+            Plan::first
+        } else {
+            Plan::new
+        };
+        let mut plan = make(seed, arguments.peers, arguments.hours);
         if arguments.calm {
             plan.faults.clear();
         }
@@ -86,15 +97,16 @@ fn one(plan: &Plan, arguments: &Arguments) -> Result<Outcome> {
     if arguments.shrink
         && let Some((plan, _)) = shrink(plan.clone())
     {
-        let outcome = run(&plan, true);
+        let outcome = run_watching(&plan, true, &arguments.watch);
         println!("{plan}");
         outcome.lines.iter().for_each(|line| println!("{line}"));
         return Ok(outcome);
     }
+    let verbose = arguments.trace || !arguments.watch.is_empty();
     let outcome = match &arguments.scenario {
-        None => run(plan, arguments.trace),
+        None => run_watching(plan, verbose, &arguments.watch),
         Some(folder) => {
-            let (outcome, scenario) = run_and_keep(plan, arguments.trace);
+            let (outcome, scenario) = run_and_keep(plan, verbose, &arguments.watch);
             if let Some(scenario) = scenario {
                 let failed = || format!("writing into {}", folder.display());
                 scenario.write(folder).with_context(failed)?;

@@ -23,6 +23,8 @@ pub enum Ports {
     Lowest,
     /// One at random.
     Random,
+    /// The branch's own where that is free, else the lowest that is.
+    Kept,
 }
 
 /// A kind of NAT.
@@ -90,7 +92,7 @@ impl Nat {
         self.expire(now);
         let at = self.mappings.iter().position(|m| m.inside == inside);
         let at = at.unwrap_or_else(|| {
-            let port = self.free_port(rng);
+            let port = self.free_port(rng, inside.1);
             self.mappings.push(Mapping {
                 inside,
                 port,
@@ -131,10 +133,17 @@ impl Nat {
             .retain(|m| branch.is_some_and(|b| m.inside.0 != b));
     }
 
-    fn free_port(&mut self, rng: &mut ChaCha8Rng) -> u16 {
+    /// It has another address outside, and no mapping.
+    pub fn readdress(&mut self, outside: IpAddr) {
+        self.outside = outside;
+        self.mappings.clear();
+    }
+
+    fn free_port(&mut self, rng: &mut ChaCha8Rng, own: u16) -> u16 {
         let taken = |port: u16| self.mappings.iter().any(|m| m.port == port);
         let free = match self.kind.ports {
-            Ports::Lowest => (FIRST_PORT..u16::MAX).find(|p| !taken(*p)),
+            Ports::Kept if !taken(own) => Some(own),
+            Ports::Lowest | Ports::Kept => (FIRST_PORT..u16::MAX).find(|p| !taken(*p)),
             Ports::Random => (0..64)
                 .map(|_| rng.random_range(FIRST_PORT..u16::MAX))
                 .find(|p| !taken(*p) && *p != self.last),

@@ -71,6 +71,13 @@ fn secs(n: u64) -> Duration {
 impl Plan {
     /// The run of a seed: so many branches, so many simulated hours.
     pub fn new(seed: u64, peers: u16, hours: f64) -> Self {
+        let mut plan = Self::first(seed, peers, hours);
+        plan.add_more(&mut ChaCha8Rng::seed_from_u64(!seed));
+        plan
+    }
+
+    /// The same without what came to plans later: what a seed was that failed before that.
+    pub fn first(seed: u64, peers: u16, hours: f64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let rounds = (secs(3600).mul_f64(hours).as_secs_f64() / ROUND.as_secs_f64()).ceil();
         let rounds = (rounds as u32).max(1);
@@ -80,6 +87,8 @@ impl Plan {
             child_life: secs(rng.random_range(600..3600)),
             dpd: Some(dpd(&mut rng)),
             uniqueness: Uniqueness::Device,
+            plugins: false,
+            suites: &SUITES,
         };
         let shared_identity = rng.random_bool(0.4);
         let nats = nats(&mut rng, peers);
@@ -99,6 +108,30 @@ impl Plan {
             faults,
             rounds,
         }
+    }
+
+    /// Only so many rounds, these branches, and the faults that begin in these seconds: what `--shrink` has found.
+    pub fn only(mut self, rounds: u32, branches: &[u16], faults: &[u64]) -> Self {
+        self.rounds = rounds;
+        for seat in &mut self.seats {
+            seat.present &= branches.contains(&seat.plan.number);
+        }
+        self.faults.retain(|f| faults.contains(&f.at.as_secs()));
+        self
+    }
+
+    /// What came to plans later, of a dice of its own.
+    fn add_more(&mut self, rng: &mut ChaCha8Rng) {
+        self.headquarters.plugins = rng.random_bool(0.3);
+        for nat in &mut self.nats {
+            if rng.random_bool(0.25) {
+                nat.kind.ports = Ports::Kept;
+            }
+        }
+        let (plugins, nats) = (self.headquarters.plugins, self.nats.len());
+        let more = Fault::more(rng, self.rounds, plugins, nats);
+        self.faults.extend(more);
+        self.faults.sort_by_key(|f| f.at);
     }
 
     /// Branches of these habits, all in tenant 0 and each behind a NAT of its own, and no faults: for
@@ -143,6 +176,8 @@ impl Plan {
                 child_life: secs(86_400),
                 dpd: Some(dpd),
                 uniqueness: Uniqueness::Device,
+                plugins: false,
+                suites: &SUITES,
             },
             nats: (0..habits.len()).map(nat).collect(),
             seats: habits.iter().enumerate().map(seat).collect(),
@@ -306,6 +341,10 @@ impl std::fmt::Display for Plan {
                 seat.plan.habits
             )?;
         }
+        let present = self.seats.iter().filter(|s| s.present);
+        let present: Vec<u16> = present.map(|s| s.plan.number).collect();
+        let begin: Vec<u64> = self.faults.iter().map(|f| f.at.as_secs()).collect();
+        writeln!(f, "  only({}, &{present:?}, &{begin:?})", self.rounds)?;
         self.faults.iter().try_for_each(|fault| {
             let (from, to) = (fault.at.as_secs(), fault.until().as_secs());
             writeln!(f, "  {from} to {to} s: {:?}", fault.what)

@@ -2,6 +2,7 @@
 
 use crate::habits::Habits;
 use hawser_policy::*;
+use hawser_shard::hooks::{HookScope, Hooks};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,10 @@ pub struct Headquarters {
     pub dpd: Option<DpdSettings>,
     /// What becomes of earlier SAs of an identity.
     pub uniqueness: Uniqueness,
+    /// Plugins authorize peers, and decide about DPD.
+    pub plugins: bool,
+    /// Its algorithms.
+    pub suites: &'static [Suites],
 }
 
 fn secret(tenant: u16) -> Secret {
@@ -126,10 +131,34 @@ fn anybody(tenant: u16) -> PadEntry {
 }
 
 impl Headquarters {
+    /// What plugins are asked.
+    pub fn hooks(&self) -> Hooks {
+        let scopes = || self.plugins.then(HookScope::default).into_iter().collect();
+        Hooks {
+            authorization: scopes(),
+            dpd: scopes(),
+        }
+    }
+
+    /// With other lifetimes, in percent, and other times of DPD.
+    pub fn changed(&self, percent: u8) -> Self {
+        let scaled = |time: Duration| time * u32::from(percent) / 100;
+        let dpd = self.dpd.map(|dpd| DpdSettings {
+            interval: Duration::from_secs(10 + u64::from(percent % 11)),
+            ..dpd
+        });
+        Self {
+            ike_life: scaled(self.ike_life),
+            child_life: scaled(self.child_life),
+            dpd,
+            ..*self
+        }
+    }
+
     /// Its policy: whoever has the secret of a tenant, whatever he is called.
     pub fn policy(&self) -> Policy {
         let of_tenant = |tenant| {
-            let mut own = template(tenant, &SUITES, HOME, "10.0.0.0/8");
+            let mut own = template(tenant, self.suites, HOME, "10.0.0.0/8");
             own.ike_lifetimes = lifetimes(Some(self.ike_life));
             own.children[0].lifetimes = lifetimes(Some(self.child_life));
             own.dpd = self.dpd;

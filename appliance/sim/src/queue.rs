@@ -1,12 +1,12 @@
 //! What is going to happen, by time; what is due at once happens in the order it was put in.
 
-use hawser_shard::io::{AskId, KeRequest, Message, ShardId};
+use hawser_shard::io::{Answer, AskId, KeRequest, Message, ShardId};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// Something that is going to happen.
+/// Something that is going to happen. What is large is boxed: the queue moves these about.
 #[derive(Debug)]
 pub enum Happening {
     /// A datagram reaches headquarters; from this branch, unless somebody forged it.
@@ -20,9 +20,11 @@ pub enum Happening {
     /// A timer of headquarters.
     WakeGateway,
     /// A key-exchange worker is done.
-    Worked(usize, AskId, KeRequest),
+    Worked(usize, AskId, Box<KeRequest>),
+    /// What a plugin decided reaches the shard that asked.
+    Decided(usize, AskId, Box<Answer>),
     /// What a shard told another one.
-    Mail(ShardId, Message),
+    Mail(ShardId, Box<Message>),
     /// A branch has something to send.
     Talk(usize),
     /// Headquarters has something to send to a branch; whether it will have again.

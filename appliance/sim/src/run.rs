@@ -21,15 +21,30 @@ pub struct Outcome {
 
 /// Runs a plan to its end or to the first failure.
 pub fn run(plan: &Plan, verbose: bool) -> Outcome {
-    finish(World::new(plan.clone(), verbose)).0
+    run_watching(plan, verbose, &[])
+}
+
+/// The same, with the IKE messages of some branches among the lines.
+pub fn run_watching(plan: &Plan, verbose: bool, watched: &[usize]) -> Outcome {
+    finish(begin(plan, verbose, watched)).0
 }
 
 /// The same, with everything kept that `hawser plugin test` plays; to be asked, a DPD policy has to
-/// be there, so the run is another one than [`run`]'s.
-pub fn run_and_keep(plan: &Plan, verbose: bool) -> (Outcome, Option<Scenario>) {
-    let mut world = World::new(plan.clone(), verbose);
+/// be there, so the run is another one than [`run_watching`]'s.
+pub fn run_and_keep(
+    plan: &Plan,
+    verbose: bool,
+    watched: &[usize],
+) -> (Outcome, Option<Scenario>) {
+    let mut world = begin(plan, verbose, watched);
     world.gateway.keep_scenario(world.now);
     finish(world)
+}
+
+fn begin(plan: &Plan, verbose: bool, watched: &[usize]) -> World {
+    let mut world = World::new(plan.clone(), verbose);
+    watched.iter().for_each(|at| world.watch(*at));
+    world
 }
 
 fn finish(mut world: World) -> (Outcome, Option<Scenario>) {
@@ -38,6 +53,7 @@ fn finish(mut world: World) -> (Outcome, Option<Scenario>) {
     if world.failure.is_none() {
         world.shut_down();
     }
+    world.tell_calm();
     let calm = world.ledger.iter().fold((0, 0), |(asked, answered), l| {
         (asked + u64::from(l.calm.0), answered + u64::from(l.calm.1))
     });

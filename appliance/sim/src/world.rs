@@ -1,5 +1,7 @@
 //! The world of a run: virtual time, headquarters, branches, and the network between them.
 
+mod network;
+
 use crate::branch::{Branch, Doing};
 use crate::drops::Drops;
 use crate::fault::What;
@@ -11,7 +13,6 @@ use crate::plan::{HEAL, PATIENCE, Plan, ROUND};
 use crate::queue::{Happening, Queue};
 use crate::trace::Trace;
 use crate::weather::Weather;
-use hawser_flight::Path;
 use hawser_policy::TenantId;
 use hawser_shard::io::{Command, Reply};
 use rand::{RngExt, SeedableRng};
@@ -54,6 +55,8 @@ pub struct World {
     pub(crate) stalled_until: Instant,
     pub(crate) work_takes: Duration,
     pub(crate) work_lost: f64,
+    pub(crate) plugins_take: Duration,
+    pub(crate) plugins_silent: bool,
     pub(crate) mail_takes: Duration,
     mail_at: Instant,
     pub(crate) active: Vec<usize>,
@@ -97,7 +100,13 @@ impl World {
         let start = Instant::now();
         let mut rng = ChaCha8Rng::seed_from_u64(plan.seed ^ 0x5eed_0fa1);
         let policy = plan.headquarters.policy();
-        let gateway = Gateway::new(policy, plan.shards, rng.random(), start);
+        let gateway = Gateway::new(
+            policy,
+            plan.headquarters.hooks(),
+            plan.shards,
+            rng.random(),
+            start,
+        );
         let nats: Vec<Nat> = plan
             .nats
             .iter()
@@ -124,6 +133,8 @@ impl World {
             stalled_until: start,
             work_takes: Duration::ZERO,
             work_lost: 0.0,
+            plugins_take: Duration::ZERO,
+            plugins_silent: false,
             mail_takes: Duration::ZERO,
             mail_at: start,
             active: Vec::new(),
@@ -232,11 +243,15 @@ impl World {
             Happening::WakeBranch(at) => self.wake_branch(at),
             Happening::WakeGateway => self.wake_gateway(),
             Happening::Worked(shard, id, work) => {
-                self.gateway.worked(self.now, shard, id, work);
+                self.gateway.worked(self.now, shard, id, *work);
+                self.after_gateway();
+            }
+            Happening::Decided(shard, id, answer) => {
+                self.gateway.decided(self.now, shard, id, *answer);
                 self.after_gateway();
             }
             Happening::Mail(to, message) => {
-                self.gateway.message(self.now, to, message);
+                self.gateway.message(self.now, to, *message);
                 self.after_gateway();
             }
             Happening::Talk(at) => self.talk(at),
@@ -344,13 +359,24 @@ impl World {
                     return;
                 }
                 let takes = self.work_takes.mul_f64(self.rng.random_range(0.1..1.0));
-                self.queue
-                    .push(self.now + takes, Happening::Worked(shard, id, work));
+                self.queue.push(
+                    self.now + takes,
+                    Happening::Worked(shard, id, Box::new(work)),
+                );
+            }
+            Effect::Decided(shard, id, answer) => {
+                if self.plugins_silent {
+                    return;
+                }
+                let takes = self.plugins_take;
+                let happening = Happening::Decided(shard, id, Box::new(answer));
+                self.queue.push(self.now + takes, happening);
             }
             Effect::Mail(to, message) => {
                 // In order, whatever it takes.
                 self.mail_at = self.mail_at.max(self.now + self.mail_takes);
-                self.queue.push(self.mail_at, Happening::Mail(to, message));
+                self.queue
+                    .push(self.mail_at, Happening::Mail(to, Box::new(message)));
             }
             Effect::Event(label, event) => {
                 if let Some(scenario) = &mut self.gateway.scenario {
@@ -361,6 +387,21 @@ impl World {
                 self.trace
                     .note(self.now, format_args!("headquarters {who}: {event:?}"));
             }
+            Effect::Traced(traced) => {
+                let way = if traced.inbound { "<-" } else { "->" };
+                let kind = if traced.response {
+                    "response"
+                } else {
+                    "request"
+                };
+                self.trace.tell(
+                    self.now,
+                    format_args!(
+                        "  {way} {} {} {kind} {} {:?}",
+                        traced.path.remote, traced.exchange, traced.message_id, traced.payloads
+                    ),
+                );
+            }
             Effect::Incident(incident) => self.drops.told(*incident),
         }
     }
@@ -370,182 +411,6 @@ impl World {
         for (at, weather) in self.weather.iter_mut().enumerate() {
             let faults = self.active.iter().map(|f| &self.plan.faults[*f]);
             *weather = Weather::of(at as u16, faults);
-        }
-    }
-
-    fn branch_sends(&mut self, at: usize, port: u16, to: SocketAddr, bytes: Vec<u8>) {
-        self.check_secrecy(&bytes);
-        self.trace.datagram(self.now, Some(at), &bytes);
-        self.ledger[at].sent = self.now;
-        let seat = &self.plan.seats[at];
-        let from = match seat.nat {
-            Some(nat) => self.nats[nat].outbound(self.now, &mut self.rngs[at], (at, port), to),
-            None => SocketAddr::new(seat.plan.address, port),
-        };
-        let overheard = &mut self.overheard[at];
-        if overheard.len() == OVERHEARD {
-            overheard.pop_front();
-        }
-        overheard.push_back((from, to, bytes.clone()));
-        let Some(late) = self.tampered(Side::Branch, to.port(), &bytes) else {
-            return;
-        };
-        let is_esp = to.port() == 4500 && bytes.len() > 1 && !bytes.starts_with(&[0; 4]);
-        if self.weather[at].mute || self.weather[at].esp_lost && is_esp {
-            return;
-        }
-        for bytes in self.through(at, bytes) {
-            let arrives = self.arrival(at) + late;
-            self.queue
-                .push(arrives, Happening::AtGateway(Some(at), from, to, bytes));
-        }
-    }
-
-    /// How much later a message arrives than the network lets it; `None`: not at all.
-    fn tampered(&mut self, from: Side, port: u16, bytes: &[u8]) -> Option<Duration> {
-        let is_ike = port == 500 || bytes.starts_with(&[0; 4]);
-        let mut late = Some(Duration::ZERO);
-        let of = |t: &&mut Tamper| is_ike && t.from == from;
-        let mut used = None;
-        for (at, tamper) in self.tampers.iter_mut().enumerate() {
-            if !of(&tamper) {
-                continue;
-            }
-            match tamper.skip.checked_sub(1) {
-                Some(less) => tamper.skip = less,
-                None => (used, late) = (Some(at), tamper.delay),
-            }
-        }
-        used.map(|at| self.tampers.swap_remove(at));
-        late
-    }
-
-    /// What is left of a datagram: nothing, itself, or more of it.
-    fn through(&mut self, at: usize, bytes: Vec<u8>) -> Vec<Vec<u8>> {
-        let (weather, rng) = (self.weather[at], &mut self.rngs[at]);
-        if weather == Weather::default() {
-            return vec![bytes];
-        }
-        if rng.random_bool(weather.loss) {
-            return Vec::new();
-        }
-        let mut copies = vec![bytes];
-        if rng.random_bool(weather.duplicate) {
-            copies.extend(copies.first().cloned());
-        }
-        if is_init(&copies[0]) && rng.random_bool(weather.corrupt) {
-            return Vec::new();
-        }
-        for copy in copies.iter_mut().filter(|c| !c.is_empty()) {
-            if rng.random_bool(weather.corrupt) && !is_init(copy) {
-                let octet = rng.random_range(0..copy.len());
-                copy[octet] ^= 1 << rng.random_range(0..8);
-            }
-        }
-        copies
-    }
-
-    fn arrival(&mut self, at: usize) -> Instant {
-        let (weather, rng) = (self.weather[at], &mut self.rngs[at]);
-        let latency = self.plan.seats[at].latency;
-        let late = match weather.delay {
-            Duration::ZERO => Duration::ZERO,
-            delay => delay.mul_f64(rng.random_range(0.0..1.0)),
-        };
-        self.now + latency + late
-    }
-
-    fn at_gateway(
-        &mut self,
-        branch: Option<usize>,
-        from: SocketAddr,
-        to: SocketAddr,
-        bytes: Vec<u8>,
-    ) {
-        if self.now < self.stalled_until {
-            // The socket's buffer holds some; the rest is lost.
-            if self.rng.random_bool(0.5) {
-                self.queue.push(
-                    self.stalled_until,
-                    Happening::AtGateway(branch, from, to, bytes),
-                );
-            }
-            return;
-        }
-        if let Some(at) = branch
-            && self.says_something(at, &bytes)
-        {
-            let now = self.now;
-            self.ledger[at].reached.get_or_insert(now);
-        }
-        let path = Path {
-            local: to,
-            remote: from,
-            encapsulated: to.port() == 4500,
-        };
-        self.gateway.datagram(self.now, path, bytes);
-        self.after_gateway();
-    }
-
-    /// Whether headquarters can make something of a datagram: it begins a handshake, or belongs to
-    /// an IKE SA of the branch. An IKE_AUTH whose half-open SA has timed out does not, and for
-    /// minutes the branch may send nothing else.
-    fn says_something(&self, at: usize, bytes: &[u8]) -> bool {
-        let begins = bytes.get(8..16) == Some(&[0; 8]);
-        let lives = |b: &Branch| b.alone_since().is_none();
-        bytes.len() > 1 && (begins || self.branches[at].as_ref().is_some_and(lives))
-    }
-
-    fn gateway_sends(&mut self, path: &Path, bytes: Vec<u8>) {
-        self.check_secrecy(&bytes);
-        self.trace.datagram(self.now, None, &bytes);
-        let (from, to) = (path.local, path.remote);
-        let Some(at) = self.behind(to, from) else {
-            return;
-        };
-        let Some(late) = self.tampered(Side::Gateway, from.port(), &bytes) else {
-            return;
-        };
-        if self.weather[at].deaf {
-            return;
-        }
-        for bytes in self.through(at, bytes) {
-            let arrives = self.arrival(at) + late;
-            self.queue
-                .push(arrives, Happening::AtBranch(to, from, bytes));
-        }
-    }
-
-    /// The branch that an outer address leads to now.
-    pub(crate) fn behind(&mut self, to: SocketAddr, from: SocketAddr) -> Option<usize> {
-        self.resolve(to, from).map(|(at, _)| at)
-    }
-
-    fn resolve(&mut self, to: SocketAddr, from: SocketAddr) -> Option<(usize, u16)> {
-        match self.places.get(&to.ip())? {
-            Place::Nat(nat) => self.nats[*nat].inbound(self.now, from, to.port()),
-            Place::Branch(at) => Some((*at, to.port())),
-        }
-    }
-
-    fn at_branch(&mut self, to: SocketAddr, from: SocketAddr, bytes: Vec<u8>) {
-        let Some((at, port)) = self.resolve(to, from) else {
-            return;
-        };
-        let slowness = self.plan.seats[at].plan.habits.slowness;
-        if slowness.is_zero() {
-            self.with_branch(at, |branch, now| branch.datagram(now, port, from, bytes));
-        } else {
-            self.queue.push(
-                self.now + slowness,
-                Happening::TakenIn(at, port, from, bytes),
-            );
-        }
-    }
-
-    fn check_secrecy(&mut self, bytes: &[u8]) {
-        if packet::is_clear(bytes) {
-            self.fail("an inner packet went out in clear");
         }
     }
 
@@ -651,6 +516,28 @@ impl World {
         }
     }
 
+    /// The IKE messages of a branch, as headquarters decodes them, are in the lines of the trace.
+    pub fn watch(&mut self, at: usize) {
+        let seat = &self.plan.seats[at];
+        let address = seat.nat.map(|nat| self.nats[nat].outside);
+        let until = self.start + self.plan.length() + ROUND;
+        self.gateway
+            .watch(self.now, address.unwrap_or(seat.plan.address), until);
+    }
+
+    /// Tells how many questions each branch answered in calm, where not all.
+    pub(crate) fn tell_calm(&mut self) {
+        for (at, ledger) in self.ledger.iter().enumerate() {
+            let (asked, answered) = ledger.calm;
+            if answered < asked {
+                let kind = self.plan.seats[at].plan.habits.kind;
+                let line =
+                    format_args!("branch {at} ({kind:?}) answered {answered} of {asked} in calm");
+                self.trace.tell(self.now, line);
+            }
+        }
+    }
+
     /// A branch, if it takes part.
     pub fn branch(&self, at: usize) -> Option<&Branch> {
         self.branches[at].as_ref()
@@ -680,12 +567,4 @@ impl World {
     pub(crate) fn fault(&self, at: usize) -> What {
         self.plan.faults[at].what
     }
-}
-
-/// IKE_SA_INIT, which only the UDP checksum protects: what is corrupt of it is lost. Nobody who takes it
-/// for good can say so before the other side gives up.
-fn is_init(bytes: &[u8]) -> bool {
-    let marked = bytes.starts_with(&[0; 4]);
-    let at = if marked { 4 } else { 0 };
-    bytes.get(at + 17..at + 19) == Some(&[0x20, 34])
 }

@@ -54,6 +54,8 @@ pub enum Act {
     RekeyIke,
     /// It deletes its Child SA.
     DeleteChild,
+    /// It deletes the older of its Child SAs.
+    DeleteOldChild,
     /// It deletes its IKE SA.
     DeleteIke,
     /// It authenticates anew, as is its habit.
@@ -72,11 +74,16 @@ impl Branch {
         };
         let schedule = self.plan.habits.dpd_schedule;
         let held = &mut self.sas[at];
-        let child = held.sa.children().last().map(|c| c.spi_in);
+        let children = held.sa.children();
+        let child = match act {
+            Act::DeleteOldChild => children.first(),
+            _ => children.last(),
+        };
+        let child = child.map(|c| c.spi_in);
         let mut env = env!(self, now);
         match (act, child) {
             (Act::RekeyChild, Some(spi)) => held.sa.rekey_child(&mut env, spi),
-            (Act::DeleteChild, Some(spi)) => {
+            (Act::DeleteChild | Act::DeleteOldChild, Some(spi)) => {
                 held.sa.delete_child(&mut env, spi, CloseCause::Admin);
             }
             (Act::RekeyIke, _) => held.sa.rekey(&mut env),
@@ -86,7 +93,7 @@ impl Branch {
             (Act::Probe, _) => {
                 held.sa.probe(&mut env, schedule);
             }
-            (Act::RekeyChild | Act::DeleteChild, None) => {}
+            (Act::RekeyChild | Act::DeleteChild | Act::DeleteOldChild, None) => {}
         }
         self.drive(now);
     }
