@@ -19,7 +19,7 @@ fn play(plugin: &str, folder: &Path) -> String {
 #[test]
 fn a_run_of_the_simulator_is_played_against_plugins() {
     let folder = tempfile::tempdir().unwrap();
-    let (outcome, scenario) = run_and_keep(&Plan::new(7, 6, 0.5), false);
+    let (outcome, scenario) = run_and_keep(&Plan::new(7, 6, 0.5), false, &[]);
     assert_eq!(outcome.failure, None);
     scenario.unwrap().write(folder.path()).unwrap();
 

@@ -63,7 +63,7 @@ pub enum Repair {
     OneWay,
     /// The IKE SA lives, and its last pair was lost: another is asked for.
     NoChildSa,
-    /// The peer was put off with TEMPORARY_FAILURE for too long: the IKE SA is made anew.
+    /// TEMPORARY_FAILURE was said for too long, by either side: the IKE SA is made anew.
     TemporaryFailure,
 }
 

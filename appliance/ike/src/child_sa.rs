@@ -58,6 +58,8 @@ pub struct ChildSa {
     pub removed: bool,
     /// We send on it from then on without confirmation; `None`: we send already.
     pub activate_at: Option<Instant>,
+    /// The owner believes that the peer has lost it.
+    pub doubted: bool,
 }
 
 /// What makes a new pair.
@@ -129,6 +131,7 @@ impl ChildSa {
             replaced_until: None,
             removed: false,
             activate_at: (!parts.outbound).then(|| env.now + CONFIRM_WAIT),
+            doubted: false,
         };
         let install = Box::new(ChildInstall {
             spi_in: parts.spi_in,

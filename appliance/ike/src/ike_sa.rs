@@ -120,6 +120,10 @@ pub struct IkeSa {
     pub(crate) state: SaState,
     pub(crate) created: Instant,
     pub(crate) last_inbound: Instant,
+    /// Since when our CREATE_CHILD_SA for Child SAs are answered with TEMPORARY_FAILURE.
+    pub(crate) put_off: Option<Instant>,
+    /// When the request was first sent that the peer answered last.
+    pub(crate) answered: Option<Instant>,
     pub(crate) rekey_at: Option<Instant>,
     pub(crate) expire_at: Option<Instant>,
     /// It and what comes of rekeying it end then at the latest, whatever the template says.
@@ -177,6 +181,8 @@ impl IkeSa {
             state,
             created: env.now,
             last_inbound: env.now,
+            put_off: None,
+            answered: None,
             rekey_at,
             expire_at,
             ends_at: None,
@@ -323,6 +329,12 @@ impl IkeSa {
     /// When the last authentic IKE message came.
     pub fn last_inbound(&self) -> Instant {
         self.last_inbound
+    }
+
+    /// Whether the peer has answered a request that was first sent then or later: so it has this SA, and nobody
+    /// passes on what it said before.
+    pub fn has_answered_since(&self, at: Instant) -> bool {
+        self.answered.is_some_and(|asked| asked >= at)
     }
 
     /// Its Child SAs.

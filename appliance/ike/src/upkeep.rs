@@ -121,14 +121,13 @@ impl IkeSa {
         self.out.push_back(Output::Parked(cause));
     }
 
-    /// The peer of a parked SA lives: the SA goes on, with the request that it waited for.
-    pub fn resurrect(&mut self, env: &mut Env<'_>) {
+    /// The peer of a parked SA lives: the SA goes on, with the request that it waited for, by this schedule.
+    pub fn resurrect(&mut self, env: &mut Env<'_>, schedule: Schedule) {
         if self.state != SaState::Parked {
             return;
         }
         self.state = SaState::Established;
         self.last_inbound = env.now;
-        let schedule = self.backoff();
         self.ask_anew(env, schedule);
         self.pump(env);
     }

@@ -60,6 +60,8 @@ pub struct Outstanding {
     pub exchange: u8,
     /// The datagrams it went out as.
     pub datagrams: Vec<Vec<u8>>,
+    /// When it was first transmitted.
+    pub first_at: Instant,
     /// When it was first transmitted, or began anew.
     pub begun_at: Instant,
     /// When it was last transmitted.
@@ -100,6 +102,7 @@ impl Outstanding {
             message_id,
             exchange,
             datagrams,
+            first_at: env.now,
             begun_at: env.now,
             sent_at,
             attempt: 0,

@@ -40,7 +40,11 @@ impl Shard {
             Output::Authorize(request) => self.locate_child(now, key, spi, request),
             Output::Authentic(path) => self.authentic_ike(now, key, spi, path),
             Output::InstallChild(install) => self.install_pair(now, key, spi, *install),
-            Output::ActivateOutbound(spi_in) => self.activate_pair(key, spi_in),
+            Output::ActivateOutbound(spi_in) => {
+                if self.peers.get(key).is_some_and(|p| !p.is_on_trial(spi)) {
+                    self.activate_pair(key, spi_in);
+                }
+            }
             Output::RemoveChild {
                 spi_in,
                 cause,
@@ -106,6 +110,7 @@ impl Shard {
         peer.successor_seen(now, spi);
         peer.recorder.ike_in = Some(now);
         self.trust(key);
+        self.judge_trial(now, key, spi, &path);
         self.settle_contests(now, key, spi, path);
         self.renew_lost_pair(now, key);
         if self.peers.get(key).is_some_and(|p| !p.is_replaced(spi)) {
@@ -209,7 +214,8 @@ impl Shard {
                 policed.at = None;
             }
         }
-        let unserved = !peer.has_usable_ike_sa();
+        self.trial_alone(key);
+        let unserved = self.peers.get(key).is_some_and(|p| !p.has_usable_ike_sa());
         self.pings_over(key, spi, &format!("the IKE SA ended: {cause}"));
         let (spi_i, spi_r) = sa.spis();
         let event = Event::IkeSaClosed {

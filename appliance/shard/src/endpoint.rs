@@ -41,6 +41,12 @@ impl Shard {
         if old == path || sinks || !nat.peer || nat.local || !peer.may_move(now) {
             return false;
         }
+        if peer.is_on_trial(spi) {
+            if let Some(sa) = peer.ike_sa(spi) {
+                sa.ask_again_at(path);
+            }
+            return false;
+        }
         let before = Arc::clone(&peer.label);
         for sa in peer.ike_sas.iter_mut().filter(|sa| sa.path() == old) {
             sa.set_path(path);

@@ -81,6 +81,9 @@ impl Peer {
         let Some(kept) = self.kept(spi).filter(parked) else {
             return false;
         };
+        if self.trial.is_some() {
+            return false;
+        }
         let younger = |sa: &IkeSa| sa.created() > kept.sa.created();
         let in_use = |sa: &&IkeSa| matches!(sa.state(), Authenticating | Established | Provisional);
         let here = |sa: &IkeSa| sa.path().remote == path.remote;
@@ -227,9 +230,20 @@ impl Shard {
                 break;
             }
             self.kept.until.pop_front();
-            self.release(spi);
+            // It may have gone on, and may have ended again, later than that.
+            if self
+                .kept_since(spi)
+                .is_some_and(|since| since + KEEP <= now)
+            {
+                self.release(spi);
+            }
         }
         self.arm_kept();
+    }
+
+    fn kept_since(&self, spi: u64) -> Option<Instant> {
+        let peer = self.peers.get(self.kept.by_spi(spi)?)?;
+        peer.kept(spi).map(|kept| kept.since)
     }
 
     fn arm_kept(&mut self) {
@@ -240,14 +254,15 @@ impl Shard {
     /// Forgets a kept IKE SA, with its pairs.
     fn release(&mut self, spi: u64) {
         let key = self.kept.by_spi(spi);
-        for at in self.take_kept(spi).map(|k| k.pairs).unwrap_or_default() {
+        let (Some(key), Some(kept)) = (key, self.take_kept(spi)) else {
+            return;
+        };
+        for at in kept.pairs {
             if let Some(pair) = self.pairs.try_remove(at) {
                 self.sad.remove(pair.spi_in);
             }
         }
-        if let Some(key) = key {
-            self.index_peer(key);
-        }
+        self.index_peer(key);
         self.release_forward(spi);
     }
 
@@ -396,11 +411,13 @@ impl Shard {
         let Some(mut kept) = self.take_kept(spi) else {
             return;
         };
-        kept.sa.resurrect(&mut crate::env!(self, now));
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        peer.ike_sas.push(kept.sa);
+        let beside = peer.has_usable_ike_sa();
+        let schedule = peer.resurrection_schedule();
+        kept.sa.resurrect(&mut crate::env!(self, now), schedule);
+        peer.resume(now, kept.sa);
         peer.hear(now);
         let label = Arc::clone(&peer.label);
         self.ike_index.insert(spi, key);
@@ -413,7 +430,7 @@ impl Shard {
         };
         self.event(Some(label), event);
         for at in kept.pairs {
-            self.unpark_pair(key, at);
+            self.unpark_pair(key, at, beside);
         }
         self.claim(now, key);
         self.start_dpd(now, key);
@@ -425,15 +442,13 @@ impl Shard {
         }
         self.follow(now, key, spi, path);
         self.drive(now, key);
-        // What the device has been given meanwhile it has left.
-        self.supersede(now, key, spi, &path, false);
-        self.drive(now, key);
         if let Ok(header) = Header::parse(datagram) {
             self.peer_message(now, key, spi, path, &header, datagram);
         }
     }
 
-    fn unpark_pair(&mut self, key: usize, at: usize) {
+    /// `beside`: another IKE SA is in use, and is sent on.
+    fn unpark_pair(&mut self, key: usize, at: usize, beside: bool) {
         let Some(pair) = self.pairs.get_mut(at) else {
             return;
         };
@@ -448,7 +463,7 @@ impl Shard {
             peer.pairs.push(at);
         }
         self.route(at, true);
-        if active {
+        if active && !beside {
             self.activate_pair(key, spi_in);
         }
     }

@@ -59,6 +59,7 @@ mod status;
 mod suspect;
 mod timers;
 pub mod trace;
+mod trial;
 pub mod view;
 
 pub use spi::shard_of;

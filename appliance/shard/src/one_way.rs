@@ -9,7 +9,7 @@ use crate::Shard;
 use crate::liveness::CONTEST;
 use crate::pairs::{Pair, PairLife};
 use crate::remake::ask_for;
-use hawser_flight::{Event, Repair};
+use hawser_flight::{CloseCause, Event, Repair};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,9 @@ const APART: Duration = Duration::from_secs(1);
 
 /// How long rekeying it may take.
 const REKEYED: Duration = Duration::from_secs(3);
+
+/// And how long a peer may put off another one, before the IKE SA is made anew.
+const PUT_OFF: Duration = Duration::from_secs(10);
 
 /// How long a pair that was made anew in vain is left alone.
 const AGAIN: Duration = Duration::from_secs(3600);
@@ -57,8 +60,10 @@ impl Unanswered {
 pub(crate) struct OneWay {
     /// Its inbound SPI.
     spi_in: u32,
-    /// When its rekeying has failed.
+    /// When its rekeying has failed, or another is put off for too long.
     pub(crate) at: Option<Instant>,
+    /// Another has been asked for.
+    asked: bool,
 }
 
 impl Shard {
@@ -72,7 +77,11 @@ impl Shard {
         if off || peer.nudged.is_some_and(in_vain) {
             return;
         }
-        peer.one_way = Some(OneWay { spi_in, at: None });
+        peer.one_way = Some(OneWay {
+            spi_in,
+            at: None,
+            asked: false,
+        });
         if let Some(sa) = peer.newest().and_then(|spi| peer.ike_sa(spi)) {
             sa.audit(&mut crate::env!(self, now), CONTEST);
         }
@@ -104,28 +113,41 @@ impl Shard {
         }
     }
 
-    /// A peer that is about to delete the pair does not let it be rekeyed: another is asked for.
+    /// A peer that is about to delete the pair, or that never got the answer by which it replaced it, does not let it
+    /// be rekeyed: another is asked for. One that puts off that too is about to delete the IKE SA, and waits for the
+    /// answer to something else first.
     pub(crate) fn one_way_due(&mut self, now: Instant, key: usize) {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
         let due = |lost: &mut OneWay| lost.at.is_some_and(|at| at <= now);
-        let Some(OneWay { spi_in, .. }) = peer.one_way.take_if(due) else {
+        let Some(OneWay { spi_in, asked, .. }) = peer.one_way.take_if(due) else {
             return;
         };
-        let replaced = peer.pairs.iter().filter_map(|at| self.pairs.get(*at));
-        let mut replaced = replaced.filter(|p| p.predecessor == Some(spi_in));
-        if replaced.next().is_some() {
-            return;
-        }
         let at = self.sad.get(spi_in).map(|entry| entry.owner);
         let Some(ike_spi) = self.lost_pair(spi_in).map(|pair| pair.ike_spi) else {
             return;
         };
         let child = self.children_of(key, at.as_slice()).pop();
-        let sa = self.peers.get_mut(key).and_then(|p| p.ike_sa(ike_spi));
-        if let (Some(child), Some(sa)) = (child, sa) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        let (Some(child), Some(sa)) = (child, peer.ike_sa(ike_spi)) else {
+            return;
+        };
+        if !asked {
+            sa.doubt_child(spi_in);
             ask_for(sa, child, &mut crate::env!(self, now));
+            peer.one_way = Some(OneWay {
+                spi_in,
+                at: Some(now + PUT_OFF),
+                asked: true,
+            });
+        } else if sa.put_off_since().is_some_and(|at| at + REKEYED <= now) {
+            sa.delete(&mut crate::env!(self, now), CloseCause::Internal);
+            let label = Arc::clone(&peer.label);
+            let what = Repair::TemporaryFailure;
+            self.event(Some(label), Event::Repaired { what });
         }
     }
 

@@ -206,6 +206,10 @@ impl Shard {
         let Some(pair) = self.pairs.get_mut(at) else {
             return;
         };
+        let peer = self.peers.get(pair.peer);
+        if peer.is_some_and(|p| p.is_on_trial(pair.ike_spi)) {
+            return;
+        }
         pair.unconfirmed = false;
         let (key, ike_spi, spi_in) = (pair.peer, pair.ike_spi, pair.spi_in);
         if pair.reauthenticated.is_some() {

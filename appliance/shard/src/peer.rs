@@ -15,6 +15,7 @@ use crate::remake::Lost;
 use crate::revive::Revival;
 use crate::suspect::Flow;
 use crate::timers::TimerKey;
+use crate::trial::Trial;
 use crate::view::PeerStatus;
 use hawser_esp::Sad;
 use hawser_flight::{CloseCause, Event, Path, PeerLabel};
@@ -62,6 +63,8 @@ pub(crate) struct Peer {
     pub(crate) attributes: Vec<(String, String)>,
     pub(crate) contests: Vec<Contest>,
     pub(crate) retiring: Vec<Retiring>,
+    /// An IKE SA that goes on beside another, and has not proved itself.
+    pub(crate) trial: Option<Trial>,
     pub(crate) pings: Vec<Ping>,
     /// IKE SAs that have ended, the oldest first.
     pub(crate) kept: Vec<Kept>,
@@ -237,6 +240,7 @@ impl Shard {
             attributes: Vec::new(),
             contests: Vec::new(),
             retiring: Vec::new(),
+            trial: None,
             pings: Vec::new(),
             kept: Vec::new(),
             buried: Vec::new(),

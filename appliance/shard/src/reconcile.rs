@@ -31,7 +31,7 @@ impl Peer {
 
     /// IKE SAs in use of which none is being replaced, nor asked whether it lives.
     fn at_rest(&self) -> impl Iterator<Item = &IkeSa> {
-        let rest = self.contests.is_empty() && self.retiring.is_empty();
+        let rest = self.contests.is_empty() && self.retiring.is_empty() && self.trial.is_none();
         let in_use = move |sa: &&IkeSa| rest && sa.state() == SaState::Established;
         self.ike_sas.iter().filter(in_use)
     }

@@ -31,11 +31,7 @@ pub fn run_watching(plan: &Plan, verbose: bool, watched: &[usize]) -> Outcome {
 
 /// The same, with everything kept that `hawser plugin test` plays; to be asked, a DPD policy has to
 /// be there, so the run is another one than [`run_watching`]'s.
-pub fn run_and_keep(
-    plan: &Plan,
-    verbose: bool,
-    watched: &[usize],
-) -> (Outcome, Option<Scenario>) {
+pub fn run_and_keep(plan: &Plan, verbose: bool, watched: &[usize]) -> (Outcome, Option<Scenario>) {
     let mut world = begin(plan, verbose, watched);
     world.gateway.keep_scenario(world.now);
     finish(world)

@@ -5,7 +5,22 @@ use hawser_sim::run::run;
 
 /// The seed does not fail in this way any more.
 fn never(seed: u64, way: &str) {
-    let failure = run(&Plan::new(seed, 10, 1.0), false).failure;
+    never_again(seed, &Plan::first(seed, 10, 1.0), way);
+}
+
+/// A seed of 50 branches and two hours does not fail in this way any more.
+fn never_in_two_hours(seed: u64, way: &str) {
+    never_again(seed, &Plan::first(seed, 50, 2.0), way);
+}
+
+/// What `--shrink` found of a seed of 50 branches and two hours does not fail any more.
+fn never_of_50(seed: u64, rounds: u32, branches: &[u16], faults: &[u64]) {
+    let plan = Plan::first(seed, 50, 2.0).only(rounds, branches, faults);
+    never_again(seed, &plan, "");
+}
+
+fn never_again(seed: u64, plan: &Plan, way: &str) {
+    let failure = run(plan, false).failure;
     let same = failure.as_ref().is_some_and(|f| f.contains(way));
     assert!(!same, "seed {seed}: {failure:?}");
 }
@@ -77,4 +92,32 @@ fn a_revival_that_meets_somebody_else_ends() {
 fn a_revived_device_yields_to_who_came_meanwhile() {
     never(81, "at once");
     never(187, "at once");
+}
+
+/// A device whose pair had been made anew once lost that one too, and the wish for another was taken for fulfilled by
+/// the lost one.
+#[test]
+fn a_lost_pair_that_was_made_anew_before_is_made_anew() {
+    never_of_50(4, 7, &[35], &[4659, 5765]);
+}
+
+/// An IKE SA that had come from another shard was parked, went on, and ten minutes after it was parked its datagrams
+/// were not passed on any more.
+#[test]
+fn what_went_on_is_not_released_later() {
+    never_in_two_hours(42, "Child SAs");
+}
+
+/// What a branch had said on an SA that it had given up was held back and sent from elsewhere: that SA went on, the device
+/// moved there, and the one that it used was deleted.
+#[test]
+fn what_was_held_back_ends_no_living_sa() {
+    never_in_two_hours(58, "not usable");
+}
+
+/// The branch wanted to delete its IKE SA, and waited for an answer that was lost; everything that it was asked for it put off.
+#[test]
+fn a_branch_that_puts_off_everything_is_given_another_sa() {
+    let plan = Plan::new(93, 50, 2.0).only(2, &[45], &[1267]);
+    never_again(93, &plan, "not usable");
 }

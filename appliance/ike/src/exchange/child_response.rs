@@ -14,7 +14,7 @@ use crate::select::{SelectedEsp, confirm_esp, esp_proposals_to_sa};
 use hawser_crypto::{KePrivate, KeyExchange};
 use hawser_flight::{CloseCause, HandshakeFailure, Lineage, Role};
 use hawser_policy::TrafficSelector;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A Child SA that we are asking for.
 #[derive(Debug)]
@@ -74,10 +74,24 @@ impl IkeSa {
         }
     }
 
-    /// Whether a Child SA by this template is in use.
+    /// Whether a Child SA by this template is in use, and not believed to be lost by the peer.
     pub fn has_child(&self, child: usize) -> bool {
-        let there = |c: &ChildSa| c.child == child && c.state == ChildState::Installed;
+        let there =
+            |c: &ChildSa| c.child == child && c.state == ChildState::Installed && !c.doubted;
         self.children.iter().any(there)
+    }
+
+    /// Since when the peer has put off every Child SA that we asked for, new or rekeyed, with TEMPORARY_FAILURE.
+    pub fn put_off_since(&self) -> Option<Instant> {
+        self.put_off
+    }
+
+    /// The owner believes that the peer has lost a Child SA, and knows nothing of what has replaced that: another may be
+    /// made beside them.
+    pub fn doubt_child(&mut self, spi_in: u32) {
+        for child in &mut self.children {
+            child.doubted |= child.spi_in == spi_in || child.predecessor == Some(spi_in);
+        }
     }
 
     pub(crate) fn begin_child(&mut self, env: &mut Env<'_>, child: usize, rekeys: Option<u32>) {
@@ -209,8 +223,11 @@ impl IkeSa {
         if self.state != SaState::Established {
             return;
         }
-        if let Some(error) = response.error() {
-            return self.child_refused(env, &exchange, response, error.kind);
+        let error = response.error().map(|error| error.kind);
+        let before = self.put_off.or(Some(env.now));
+        self.put_off = before.filter(|_| error == Some(NotifyType::TemporaryFailure));
+        if let Some(error) = error {
+            return self.child_refused(env, &exchange, response, error);
         }
         let Some(answer) = self
             .read_child_response(&exchange, response)

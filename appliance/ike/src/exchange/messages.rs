@@ -155,6 +155,7 @@ impl IkeSa {
         self.authentic(env, path);
         self.inbox.responses = crate::fragment::Reassembly::default();
         let outstanding = self.outstanding.take();
+        self.answered = outstanding.as_ref().map(|o| o.first_at);
         let parsed = parse_chain(first, &body);
         let valid = parsed
             .as_ref()
