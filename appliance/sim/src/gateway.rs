@@ -8,7 +8,7 @@ use hawser_policy::{Policy, TenantId};
 use hawser_shard::hooks::{HookScope, Hooks};
 use hawser_shard::io::*;
 use hawser_shard::recorder::Incident;
-use hawser_shard::trace::{Target, Traced};
+use hawser_shard::trace::{Sight, Target, Traced, What};
 use hawser_shard::view::PeerView;
 use hawser_shard::{Shard, ShardConfig, shard_of};
 use ipnet::IpNet;
@@ -251,7 +251,7 @@ impl Gateway {
             address,
         };
         for shard in &mut self.shards {
-            shard.trace(now, CommandId(0), target, until);
+            shard.trace(now, CommandId(0), target, What::Messages, until);
         }
     }
 
@@ -305,7 +305,11 @@ impl Gateway {
             Output::Event(label, event) => self.effects.push(Effect::Event(label, event)),
             Output::Reply(_, reply) => self.replies.push(reply),
             Output::Incident(incident) => self.effects.push(Effect::Incident(incident)),
-            Output::Traced(_, traced) => self.effects.push(Effect::Traced(traced)),
+            Output::Traced(_, Sight::Message(traced)) => {
+                self.effects.push(Effect::Traced(traced));
+            }
+            // Neither packets nor keys are asked for.
+            Output::Traced(..) => {}
             Output::Finished => self.finished += 1,
         }
     }
