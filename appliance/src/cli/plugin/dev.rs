@@ -1,7 +1,7 @@
 //! `hawser plugin dev`.
 
+use super::STANDING;
 use super::bench::Bench;
-use super::standing;
 use crate::admin::api::PluginDone;
 use crate::cli::client::{Call, ask, print};
 use crate::cli::{Health, Remote};
@@ -86,9 +86,7 @@ impl Dev {
         let done: PluginDone = ask(&self.remote, &call)?;
         print(&format!(
             "{} is loaded {}; {}\n",
-            done.plugin,
-            done.place,
-            standing(&done.place)
+            done.plugin, done.place, STANDING
         ))?;
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! `hawser plugin list`.
 
-use super::{is_asked, standing};
 use crate::admin::api::{PluginReport, PluginRow};
 use crate::cli::client::{Call, ask, print};
 use crate::cli::table::{Align, Table};
@@ -62,9 +61,6 @@ fn text(plugins: &[PluginRow]) -> String {
             plugin.longest_us.to_string(),
             (plugin.memory / 1024).to_string(),
         ]);
-        if !is_asked(&plugin.hook) {
-            notes.push_str(&format!("{}: {}\n", plugin.name, standing(&plugin.hook)));
-        }
         if let Some(why) = &plugin.disabled {
             notes.push_str(&format!("{} is disabled: {why}\n", plugin.name));
         }

@@ -1,7 +1,7 @@
 //! `hawser plugin load FILE|NAME --for HOOK`.
 
+use super::STANDING;
 use super::scope::Place;
-use super::standing;
 use crate::admin::api::PluginDone;
 use crate::cli::client::{Call, ask, print};
 use crate::cli::{Health, Remote};
@@ -40,9 +40,7 @@ impl Load {
         if !self.remote.json {
             print(&format!(
                 "{} is loaded {}; {}\n",
-                done.plugin,
-                done.place,
-                standing(&done.place)
+                done.plugin, done.place, STANDING
             ))?;
         }
         Ok(Health::Healthy)

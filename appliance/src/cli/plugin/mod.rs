@@ -15,23 +15,11 @@ mod test;
 
 use super::Health;
 use clap::Subcommand;
-use hawser_plugin::Hook;
 
 pub(super) use compile::Compile;
 
-/// Whether plugins of a hook are asked; a place begins with its hook.
-fn is_asked(place: &str) -> bool {
-    !place.starts_with(Hook::LogFormat.as_str())
-}
-
-/// What a plugin that is loaded at a place does there.
-fn standing(place: &str) -> &'static str {
-    if is_asked(place) {
-        "it decides from now on"
-    } else {
-        "nothing asks plugins of this hook yet, the built-in rules go on deciding"
-    }
-}
+/// What a plugin that is loaded does from then on.
+const STANDING: &str = "it decides from now on";
 
 /// Settings on the command line.
 fn object(text: &str) -> Result<serde_json::Value, String> {

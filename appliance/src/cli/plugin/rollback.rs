@@ -1,7 +1,7 @@
 //! `hawser plugin rollback --for HOOK`.
 
+use super::STANDING;
 use super::scope::Place;
-use super::standing;
 use crate::admin::api::PluginDone;
 use crate::cli::client::{Call, ask, print};
 use crate::cli::{Health, Remote};
@@ -28,9 +28,7 @@ impl Rollback {
         if !self.remote.json {
             print(&format!(
                 "{} is loaded {} again; {}\n",
-                done.plugin,
-                done.place,
-                standing(&done.place)
+                done.plugin, done.place, STANDING
             ))?;
         }
         Ok(Health::Healthy)
