@@ -369,6 +369,9 @@ fn names(world: &mut World) -> (Option<String>, Option<String>) {
     )
 }
 
+/// What an operator orders about a device.
+type Ordered = fn(DeviceId) -> Command;
+
 fn take(world: &mut World, step: Step, branch: Who) {
     let side = |who| {
         if who == branch {
@@ -382,7 +385,7 @@ fn take(world: &mut World, step: Step, branch: Who) {
         skip,
         delay,
     };
-    let (who, act, command): (_, _, Option<fn(DeviceId) -> Command>) = match step {
+    let (who, act, command): (_, _, Option<Ordered>) = match step {
         Wait(time) => return world.run(Duration::from_millis(time)),
         Late(who, skip, by) => {
             let late = tamper(who, skip, Some(Duration::from_millis(by)));
