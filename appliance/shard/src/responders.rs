@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// When the answer to IKE_SA_INIT is sent once more, unasked, to where a device of ours is.
+/// When the answer to IKE_SA_INIT is sent once more, unasked, to who begins on port 4500 or where a device of ours is.
 ///
 /// strongSwan sends the request of a reauthentication before it can find its new IKE SA: an answer that comes within a
 /// millisecond is lost on it, and it asks again after 4 s.
