@@ -272,7 +272,7 @@ impl IkeSa {
             SaState::Deleting(cause) => cause,
             _ => CloseCause::DeletedByPeer,
         };
-        self.close(cause);
+        self.close_after_rekey(cause);
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct RekeyExchange {
     answer: Option<RekeyResponse>,
     /// The peer has rekeyed the same IKE SA meanwhile.
     pub collision: Option<RekeyCollision>,
+    /// The peer has deleted the IKE SA meanwhile: it closes when the exchange is done.
+    closes: Option<CloseCause>,
 }
 
 /// The peer's rekey of the IKE SA that we are rekeying.
@@ -70,6 +72,7 @@ impl IkeSa {
             nonce: env.nonce(),
             answer: None,
             collision: None,
+            closes: None,
         })));
     }
 
@@ -80,6 +83,7 @@ impl IkeSa {
         mut exchange: Box<RekeyExchange>,
         answer: KeAnswer,
     ) {
+        let closes = exchange.closes;
         match answer {
             KeAnswer::Generated(_) if self.state != SaState::Established => {}
             // The peer's rekey was faster than our key pair.
@@ -98,6 +102,9 @@ impl IkeSa {
             KeAnswer::Generated(Err(_)) | KeAnswer::Responded(_) => {
                 self.ike_rekey_failed(env, &exchange, HandshakeFailure::KeyExchangeFailed);
             }
+        }
+        if let Some(cause) = closes {
+            self.close(cause);
         }
     }
 
@@ -173,8 +180,12 @@ impl IkeSa {
         };
         let local_spi = successor.local_spi();
         if let SaState::Deleting(cause) = self.state {
-            // For the peer the new SA has taken over already: it goes as well.
-            successor.delete(env, cause);
+            // For the peer the new SA has taken over already, or is the redundant one: it goes as well.
+            let redundant = exchange
+                .collision
+                .as_ref()
+                .map(|_| CloseCause::RekeyCollision);
+            successor.delete(env, redundant.unwrap_or(cause));
             self.out.push_back(Output::Successor(Box::new(successor)));
         } else if self.wins_ike_collision(exchange, answer) {
             self.out.push_back(Output::Successor(Box::new(successor)));
@@ -266,6 +277,19 @@ impl IkeSa {
             self.peers_rekey_stands(env, exchange);
         } else {
             self.delete(env, CloseCause::PeerMisbehaved);
+        }
+    }
+
+    /// The peer deletes this IKE SA. If it has answered our rekey, what that has made is ours to delete (RFC 7296 2.8.1),
+    /// and has its keys only when the key exchange is done: this one goes then.
+    pub(crate) fn close_after_rekey(&mut self, cause: CloseCause) {
+        match &mut self.exchange {
+            Some(Exchange::RekeyIke(x)) if x.answer.is_some() => {
+                x.closes = Some(cause);
+                self.begin_delete(cause);
+                self.queue.clear();
+            }
+            _ => self.close(cause),
         }
     }
 

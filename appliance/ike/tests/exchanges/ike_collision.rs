@@ -90,6 +90,26 @@ fn decided_while_the_other_key_exchange_is_under_way() {
     }
 }
 
+/// B has decided, and deletes the old SA, while A computes the secret of its own rekey, which B has
+/// answered: what that has made is A's to delete, although the SA that it began in is gone.
+#[test]
+fn the_old_one_is_deleted_while_a_key_exchange_is_under_way() {
+    for seed in SEEDS {
+        let mut c = crossed(seed);
+        c.pair.arrive(c.to_b);
+        let answer_of_b = c.pair.sent(B);
+        c.pair.end(A).slow = true;
+        c.pair.arrive(answer_of_b);
+        c.pair.arrive(c.answer_of_a);
+        c.pair.settle();
+        c.pair.end(A).slow = false;
+        c.pair.do_key_work(A, true);
+        c.pair.settle();
+        assert_eq!((c.pair.end(A).sas.len(), c.pair.end(B).sas.len()), (1, 1));
+        c.pair.ends_well();
+    }
+}
+
 /// test_collision_delayed_response: B has finished, and deletes what it must, before A has B's
 /// answer. If B won, A finishes B's rekey and never sees its own; B drops that after a while.
 #[test]
