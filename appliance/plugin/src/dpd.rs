@@ -178,12 +178,16 @@ impl DpdHost {
         instance.used = self.calls;
         let batch = &mut self.batch;
         Some(instance.reused.call(|live| {
-            let mut chunks = evidence.chunks(BATCH);
-            let mut decisions =
-                batch.decide(live, tenant, template, chunks.next().unwrap_or(&[]))?;
-            for chunk in chunks {
-                decisions.extend(batch.decide(live, tenant, template, chunk)?);
-            }
+            let mut decisions = Vec::new();
+            live.put(evidence, BATCH, |live, chunk| {
+                let decided = batch.decide(live, tenant, template, chunk)?;
+                if decisions.is_empty() {
+                    decisions = decided;
+                } else {
+                    decisions.extend(decided);
+                }
+                Ok(())
+            })?;
             count(live.meter(), &decisions);
             Ok(decisions)
         }))

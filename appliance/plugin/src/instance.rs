@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, WasmBacktrace};
 
@@ -12,6 +12,7 @@ use crate::engine::{Limits, PluginEngine, Pulse};
 use crate::event::LogLevel;
 use crate::fault::PluginFault;
 use crate::meter::{Meter, Voice};
+use crate::pace::Pace;
 use crate::text::clean;
 use crate::world::{Description, World};
 
@@ -107,6 +108,7 @@ pub(crate) struct Live<W: World> {
     store: Store<HostState>,
     bindings: W::Bindings,
     deadline: Duration,
+    pace: Pace,
     calls: u64,
     most_calls: u64,
     most_memory: usize,
@@ -141,6 +143,7 @@ impl<W: World> Live<W> {
         Ok(Self {
             bindings,
             deadline: limits.deadline,
+            pace: Pace::new(limits.deadline),
             calls: 0,
             most_calls: limits.calls_per_instance,
             most_memory: base + (limits.memory.saturating_sub(base)) / 2,
@@ -195,6 +198,27 @@ impl<W: World> Live<W> {
             .memory
             .fetch_max(state.room.memory as u64, Relaxed);
         result.map_err(|error| fault_of(&error, &self.store, Stage::Call))
+    }
+
+    /// Puts all `questions`, in order, as many in each call as its pace allows and `most` at most.
+    pub(crate) fn put<Q>(
+        &mut self,
+        questions: &[Q],
+        most: usize,
+        mut call: impl FnMut(&mut Self, &[Q]) -> Result<(), PluginFault>,
+    ) -> Result<(), PluginFault> {
+        let mut rest = questions;
+        while !rest.is_empty() {
+            let (chunk, later) = rest.split_at(self.pace.questions().min(rest.len()));
+            // One question has no pace, and reading the clock would be a tenth of it.
+            let begun = (chunk.len() > 1).then(Instant::now);
+            call(self, chunk)?;
+            if let Some(begun) = begun {
+                self.pace.took(chunk.len(), begun.elapsed(), most);
+            }
+            rest = later;
+        }
+        Ok(())
     }
 
     /// Where its answers are counted.

@@ -36,6 +36,7 @@ mod list;
 mod load;
 pub mod log;
 mod meter;
+mod pace;
 mod scope;
 pub mod settings;
 mod signature;

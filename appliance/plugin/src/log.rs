@@ -121,11 +121,11 @@ impl LogHost {
         let before = out.len();
         let batch = &mut self.batch;
         let result = self.reused.as_mut()?.call(|live| {
-            for chunk in events.chunks(BATCH) {
+            live.put(events, BATCH, |live, chunk| {
                 out.extend_from_slice(&batch.format(live, chunk)?);
                 live.meter().outcome(0, chunk.len() as u64);
-            }
-            Ok(())
+                Ok(())
+            })
         });
         if result.is_err() {
             out.truncate(before);

@@ -402,3 +402,22 @@ fn wasi_is_refused_unless_granted_as_a_stub() {
         .unwrap_err();
     assert!(matches!(failure.fault, PluginFault::Trap(_)), "{failure}");
 }
+
+/// Some 50 us a question: a full batch in one call would take twice its deadline or more.
+#[test]
+fn a_slow_plugin_is_asked_less_at_a_time() {
+    let spin = "(local.set $i (i32.mul (local.get 3) (i32.const 100000)))
+        (loop $spin (br_if $spin (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
+        (local.set $i (i32.const 0))";
+    let plugins = plugins();
+    let slow = Fixture::dpd("slow", 1_234).misbehaves(spin).source();
+    plugins
+        .load(Hook::DpdPolicy, &Scope::global(), &slow)
+        .unwrap();
+    let mut host = DpdHost::new(Arc::clone(&plugins));
+    let many: Vec<Evidence> = one().into_iter().cycle().take(512).collect();
+    for _ in 0..3 {
+        let decided = host.decide("t", "t", &many).unwrap().unwrap();
+        assert_eq!(decided.value.len(), many.len());
+    }
+}
