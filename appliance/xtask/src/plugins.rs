@@ -5,8 +5,9 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 use crate::step::{cargo, step};
 
@@ -52,9 +53,17 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 
 /// Every template in every language.
 pub(crate) fn templates(root: &Path) -> Result<()> {
+    // As the tests build it: with the features of `-p hawser` alone all would be compiled again.
     step(
         "hawser, for its templates",
-        cargo().args(["build", "--quiet", "-p", "hawser"]),
+        cargo().args([
+            "test",
+            "--quiet",
+            "--workspace",
+            "--no-run",
+            "--test",
+            "rig",
+        ]),
     )?;
     let mut harness = cargo();
     harness.args([
@@ -75,17 +84,28 @@ pub(crate) fn templates(root: &Path) -> Result<()> {
     step("the SDK's harness for components", &mut harness)?;
     let tools = folder(root).join("tools-of-templates");
     fs::create_dir_all(&tools)?;
-    for language in ["c", "python", "js", "rust"] {
-        let Some(path) = install(language, &tools)? else {
-            missing(&format!(
-                "templates in {language} are not tried: its tools are not here"
-            ))?;
-            continue;
-        };
-        for hook in HOOKS {
-            template(root, language, hook, &path)
-                .with_context(|| format!("the template {language} {hook}"))?;
-        }
+    // At once: most of what they do takes one core each.
+    thread::scope(|scope| {
+        let tried = ["c", "python", "js", "rust"]
+            .map(|language| scope.spawn(|| templates_in(root, language, &tools)));
+        tried.into_iter().try_for_each(|language| {
+            language
+                .join()
+                .unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
+        })
+    })
+}
+
+/// Every template in one language.
+fn templates_in(root: &Path, language: &str, tools: &Path) -> Result<()> {
+    let Some(path) = install(language, tools)? else {
+        return missing(&format!(
+            "templates in {language} are not tried: its tools are not here"
+        ));
+    };
+    for hook in HOOKS {
+        template(root, language, hook, &path)
+            .with_context(|| format!("the template {language} {hook}"))?;
     }
     Ok(())
 }
@@ -150,7 +170,9 @@ fn install(language: &str, tools: &Path) -> Result<Option<PathBuf>> {
             let bin = tools.join("bin");
             if there && !bin.join("wit-bindgen").exists() {
                 let mut command = cargo();
-                command.args(["install", "--quiet", "--locked", "wit-bindgen-cli@0.61.1"]);
+                // It runs three times for a second: not worth optimizing.
+                command.args(["install", "--quiet", "--locked", "--debug"]);
+                command.arg("wit-bindgen-cli@0.61.1");
                 command.args(["--no-default-features", "--features", "c", "--root"]);
                 step("wit-bindgen for C", command.arg(tools))?;
             }
