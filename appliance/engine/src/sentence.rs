@@ -39,8 +39,8 @@ pub fn what(event: &Event) -> String {
         Event::OperatorAction { verb } => format!("operator: {verb}"),
         Event::ConfigApplied { revision } => format!("configuration {revision} applied"),
         Event::Collision { case } => format!("collision of exchanges: {case}"),
-        Event::DeleteSent { spi, .. } => format!("DELETE sent for {spi:x}"),
-        Event::DeleteReceived { spi, .. } => format!("DELETE received for {spi:x}"),
+        Event::DeleteSent { spi, .. } => format!("DELETE sent for {}", hex(*spi)),
+        Event::DeleteReceived { spi, .. } => format!("DELETE received for {}", hex(*spi)),
         Event::ProbeSent { message_id } => format!("probe {message_id} sent"),
         Event::ProbeFailed { message_id } => format!("probe {message_id} never answered"),
         Event::ProbeAnswered { message_id, rtt_us } => {
@@ -106,7 +106,7 @@ fn upkeep(event: &Event) -> String {
             std::time::Duration::from_millis(*parked_ms).as_secs_f64()
         ),
         Event::TombstoneHit { spi, from } => {
-            format!("still uses the deleted SA {spi:x}, at {from}")
+            format!("still uses the deleted SA {}, at {from}", hex(*spi))
         }
         Event::RevivalBegun { after, to } => format!("gone ({after}): to be revived at {to}"),
         Event::RevivalAttempt { attempt, to } => format!("revival {attempt} at {to}"),
@@ -303,10 +303,15 @@ fn by(role: Role) -> &'static str {
     }
 }
 
+/// An SPI in the width of its protocol: those of ESP have 32 bits, those of IKE 64 (RFC 7296 3.1).
+fn hex(spi: u64) -> String {
+    u32::try_from(spi).map_or_else(|_| format!("{spi:016x}"), |spi| format!("{spi:08x}"))
+}
+
 fn born(lineage: &Lineage) -> String {
     match lineage {
         Lineage::Initial => "established".to_owned(),
-        Lineage::Rekey(parent) => format!("rekeyed from {parent:x}"),
+        Lineage::Rekey(parent) => format!("rekeyed from {parent:016x}"),
     }
 }
 
