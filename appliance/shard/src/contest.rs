@@ -82,6 +82,13 @@ impl Peer {
                 .is_none_or(|sa| sa.state() != SaState::Established)
     }
 
+    /// Whether the message that has just come ends this IKE SA, the last one of the device: from where it came the
+    /// device can be called back.
+    pub(crate) fn has_ended_with(&self, spi: u64) -> bool {
+        let ended = |sa: &IkeSa| sa.state() == SaState::Closed;
+        self.find_ike_sa(spi).is_some_and(ended) && !self.has_usable_ike_sa()
+    }
+
     fn retire(&mut self, at: Instant, spi: u64, successor: u64) {
         if let Some(sa) = self.ike_sa(spi) {
             sa.stand_down(true);

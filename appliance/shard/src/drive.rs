@@ -4,6 +4,7 @@ use crate::Shard;
 use crate::asks::Asker;
 use crate::io::{DirectoryRequest, KeRequest, Output as ShardOutput, Question};
 use crate::pairs::Pair;
+use crate::peer::Peer;
 use hawser_flight::{CloseCause, Event, Path, Role};
 use hawser_ike::IkeSa;
 use hawser_ike::io::{ChildRequest, Inheritance, Output, Token};
@@ -113,7 +114,8 @@ impl Shard {
         self.judge_trial(now, key, spi, &path);
         self.settle_contests(now, key, spi, path);
         self.renew_lost_pair(now, key);
-        if self.peers.get(key).is_some_and(|p| !p.is_replaced(spi)) {
+        let tells_where = |p: &Peer| !p.is_replaced(spi) || p.has_ended_with(spi);
+        if self.peers.get(key).is_some_and(tells_where) {
             self.follow(now, key, spi, path);
         }
     }

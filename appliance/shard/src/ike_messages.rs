@@ -130,5 +130,8 @@ impl Shard {
             self.refuse_message(now, path, reason);
         }
         self.drive(now, key);
+        if result == Err(MessageError::Retransmission) {
+            self.came_again(now, key, local, path);
+        }
     }
 }

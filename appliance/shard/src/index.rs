@@ -131,19 +131,44 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
+        let makes = |sa: &&mut IkeSa| awaited_spis(sa).any(|s| s == spi);
+        let kept = peer.kept.iter_mut().map(|k| &mut k.sa);
+        let sa = peer.ike_sas.iter_mut().chain(kept).find(makes);
+        if let Some(local) = sa.map(|sa| sa.local_spi()) {
+            self.ask_there(now, key, local, path);
+        }
+    }
+
+    /// A request came again, from another endpoint than we send to: that moves nothing, but the peer may be there.
+    pub(crate) fn came_again(&mut self, now: Instant, key: usize, local: u64, path: Path) {
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
+        let kept = || peer.kept(local).map(|k| &k.sa);
+        if let Some(sa) = peer.find_ike_sa(local).or_else(kept)
+            && sa.path() != path
+        {
+            self.ask_there(now, key, local, path);
+        }
+    }
+
+    /// The request of an IKE SA that is under way is sent again to where something came from. Only the answer proves
+    /// anything.
+    fn ask_there(&mut self, now: Instant, key: usize, local: u64, path: Path) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
         let recently = |at: Instant| now.saturating_duration_since(at) < ASK_EVERY;
         if peer.asked_again.is_some_and(recently) {
             return;
         }
         peer.asked_again = Some(now);
-        let makes = |sa: &&mut IkeSa| awaited_spis(sa).any(|s| s == spi);
         let kept = peer.kept.iter_mut().map(|k| &mut k.sa);
-        let Some(sa) = peer.ike_sas.iter_mut().chain(kept).find(makes) else {
-            return;
-        };
-        let local = sa.local_spi();
+        let mut sas = peer.ike_sas.iter_mut().chain(kept);
         // By what way the request went it goes again: port 4500, if it has come to that.
-        if path.encapsulated || !sa.path().encapsulated {
+        if let Some(sa) = sas.find(|sa| sa.local_spi() == local)
+            && (path.encapsulated || !sa.path().encapsulated)
+        {
             sa.ask_again_at(path);
         }
         self.drain_kept(key, local);

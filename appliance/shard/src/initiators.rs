@@ -312,7 +312,7 @@ impl Shard {
             if let Some(begun) = self.initiators.slab.get_mut(key) {
                 begun.given_up = true;
             }
-            return self.revival_failed(now, device);
+            return self.revival_failed(now, device, None);
         }
         let since = now - self.has_taken(now, key);
         let Some(begun) = self.remove_initiator(key) else {
@@ -332,7 +332,7 @@ impl Shard {
             (Step::Failed(_), _) if given_up => {}
             (Step::Failed(reason), Some(device)) => {
                 self.counters.failures.count(reason);
-                self.revival_failed(now, device);
+                self.revival_failed(now, device, Some(reason));
             }
             (Step::Continue, _) => {}
         }

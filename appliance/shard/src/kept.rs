@@ -317,7 +317,12 @@ impl Shard {
         match said {
             Err(_) if opens && parked => self.ask_to_go_on(now, key, spi, path, message.to_vec()),
             Err(_) if opens => self.tombstone_hit(now, key, spi, spi, path),
-            Err(reason) => self.refuse_message(now, path, reason),
+            Err(reason) => {
+                self.refuse_message(now, path, reason);
+                if reason == MessageError::Retransmission {
+                    self.came_again(now, key, spi, path);
+                }
+            }
             Ok(()) => {}
         }
     }
@@ -417,6 +422,10 @@ impl Shard {
         let beside = peer.has_usable_ike_sa();
         let schedule = peer.resurrection_schedule();
         kept.sa.resurrect(&mut crate::env!(self, now), schedule);
+        if !beside {
+            // It is where this one is, until that moves.
+            peer.relabel(kept.sa.path());
+        }
         peer.resume(now, kept.sa);
         peer.hear(now);
         let label = Arc::clone(&peer.label);

@@ -63,11 +63,13 @@ fn judge<'a>(
     let at_home = |d: &&Located| d.endpoint == endpoint;
     let holds = |d: &&Located| d.overlaps && d.alive;
     let find = |fits: &dyn Fn(&&'a Located) -> bool| same.iter().find(fits);
+    // Whose these selectors were comes before who was last seen here: behind a NAT another one soon has the port.
     let device = find(&|d| holds(d) && at_home(d))
         .or_else(|| find(&holds))
+        .or_else(|| find(&|d| d.overlaps && at_home(d)))
+        .or_else(|| find(&|d| d.overlaps))
         .or_else(|| find(&|d| d.alive && at_home(d)))
-        .or_else(|| find(&at_home))
-        .or_else(|| find(&|d| d.overlaps));
+        .or_else(|| find(&at_home));
     let Some(device) = device else {
         return Place::New;
     };
@@ -313,7 +315,12 @@ impl Shard {
     }
 
     /// Where an IKE SA without a Child SA belongs: one that comes again and again is one device.
-    fn childless_home(&mut self, now: Instant, sa: &IkeSa, identity: &Identity) -> usize {
+    pub(crate) fn childless_home(
+        &mut self,
+        now: Instant,
+        sa: &IkeSa,
+        identity: &Identity,
+    ) -> usize {
         let (tenant, endpoint) = (sa.template().tenant, sa.path().remote);
         let canonical = identity.canonical();
         let home = self.childless.spis().find_map(|spi| {

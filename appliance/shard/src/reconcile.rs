@@ -1,13 +1,14 @@
 //! What must hold of every device, checked while it might not, and repaired: nobody has to clear a
 //! tunnel by hand.
 //!
-//! A device with one IKE SA and one pair has nothing that could be wrong, and no timer here.
+//! A device with one IKE SA and one pair that is sent on has nothing that could be wrong, and no timer here.
 
 use crate::Shard;
 use crate::pairs::Pair;
 use crate::peer::Peer;
 use hawser_flight::{CloseCause, Event, Repair};
 use hawser_ike::IkeSa;
+use hawser_ike::child_sa::ChildSa;
 use hawser_ike::ike_sa::SaState;
 use hawser_policy::Uniqueness;
 use std::sync::Arc;
@@ -42,7 +43,8 @@ impl Shard {
     pub(crate) fn watch(&mut self, key: usize) {
         let now = self.clock;
         if let Some(peer) = self.peers.get_mut(key) {
-            let needs = peer.is_irregular();
+            let mut pairs = peer.pairs.iter().filter_map(|at| self.pairs.get(*at));
+            let needs = peer.is_irregular() || pairs.any(|pair| !pair.active);
             peer.check_at = needs.then(|| peer.check_at.unwrap_or(now + EVERY));
         }
     }
@@ -82,7 +84,7 @@ impl Shard {
         children.sort_by_key(|(_, c)| std::cmp::Reverse(c.created));
         let mut surplus = Vec::new();
         for (n, (ike_spi, old)) in children.iter().enumerate() {
-            let same = |(_, c): &&(u64, &hawser_ike::child_sa::ChildSa)| {
+            let same = |(_, c): &&(u64, &ChildSa)| {
                 c.local == old.local
                     && c.remote == old.remote
                     && c.created + GRACE <= now
@@ -109,10 +111,12 @@ impl Shard {
             return;
         }
         let old_enough = |sa: &&IkeSa| sa.created() + 2 * GRACE <= now;
+        // One that only waits for the answer to its DELETE is none.
+        let has_pair = |sa: &IkeSa| sa.children().iter().any(ChildSa::is_in_use);
         let Some(best) = peer
             .at_rest()
             .filter(old_enough)
-            .max_by_key(|sa| (!sa.children().is_empty(), sa.last_inbound(), sa.created()))
+            .max_by_key(|sa| (has_pair(sa), sa.last_inbound(), sa.created()))
         else {
             return;
         };

@@ -11,7 +11,7 @@ use crate::adapt::Begun;
 use crate::asks::Asker;
 use crate::io::{DeviceId, DirectoryRequest, Located, Message, Output, Question, ShardId};
 use crate::peer::Peer;
-use hawser_flight::{CloseCause, Event, Path, RevivalOutcome};
+use hawser_flight::{CloseCause, Event, HandshakeFailure, Path, RevivalOutcome};
 use hawser_ike::IkeSa;
 use hawser_ike::handshake::initiator::Initiator;
 use hawser_ike::ike_sa::SaState;
@@ -260,7 +260,8 @@ impl Shard {
         if !may_show(&settings, peer.secret.as_ref()) {
             return self.tell_revival(key, RevivalOutcome::NotAllowed);
         }
-        if self.reviving.is_taken(path.remote) {
+        // Who has just been heard there is there, and whoever else is called there is not.
+        if self.reviving.is_taken(path.remote) && peer.heard != now {
             return self.tell_revival(key, RevivalOutcome::EndpointTaken);
         }
         let label = Arc::clone(&peer.label);
@@ -530,11 +531,20 @@ impl Shard {
         }
     }
 
-    /// An attempt has failed.
-    pub(crate) fn revival_failed(&mut self, now: Instant, device: DeviceId) {
+    /// An attempt has failed; `reason`: where it was answered.
+    pub(crate) fn revival_failed(
+        &mut self,
+        now: Instant,
+        device: DeviceId,
+        reason: Option<HandshakeFailure>,
+    ) {
         let Some(key) = self.devices.get(&device).copied() else {
             return;
         };
+        // Another identity has answered: asked again, that peer would once more replace what it has.
+        if reason == Some(HandshakeFailure::AuthenticationFailed) {
+            return self.end_revival(key, RevivalOutcome::EndpointTaken);
+        }
         let Some(revival) = self.peers.get_mut(key).and_then(|p| p.revival.as_mut()) else {
             return;
         };
@@ -578,12 +588,11 @@ impl Shard {
         let forgotten = peer.revival.as_ref().is_some_and(|r| !r.renews);
         let younger = |sa: &&IkeSa| sa.state() == SaState::Established && sa.created() >= since;
         let rival = peer.ike_sas.iter().rfind(younger).map(IkeSa::local_spi);
+        if sa.children().is_empty() {
+            return self.decline(now, key, sa);
+        }
         if rival.is_none() {
             peer.revived = Some((spi, now));
-        }
-        if sa.children().is_empty() {
-            // Somebody else is there now, with the same secret.
-            return self.decline(now, key, sa);
         }
         let revival = peer.revival.as_ref();
         peer.stays_down = revival.is_some_and(|r| r.after == Some(CloseCause::DeletedByPeer));
@@ -599,15 +608,17 @@ impl Shard {
         self.arm_peer(key);
     }
 
-    /// Who has answered our handshake does not want what the device had: it is not the device.
+    /// Who has answered our handshake does not want what the device had: somebody else is there now, with the same
+    /// secret. The device is neither heard by that nor moved there.
     fn decline(&mut self, now: Instant, key: usize, sa: IkeSa) {
         let spi = sa.local_spi();
         self.end_revival(key, RevivalOutcome::EndpointTaken);
-        self.settle(now, key, sa, false);
-        if let Some(sa) = self.peers.get_mut(key).and_then(|p| p.ike_sa(spi)) {
+        let stranger = self.childless_home(now, &sa, sa.remote_identity());
+        self.settle(now, stranger, sa, false);
+        if let Some(sa) = self.peers.get_mut(stranger).and_then(|p| p.ike_sa(spi)) {
             sa.delete(&mut crate::env!(self, now), CloseCause::Superseded);
         }
-        self.drive(now, key);
+        self.drive(now, stranger);
     }
 
     /// An IKE_SA_INIT has come from there: a handshake of the peer comes before ours.

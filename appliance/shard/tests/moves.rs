@@ -140,3 +140,23 @@ fn a_move_that_nobody_answers_for_a_while_ends_nothing_without_dpd() {
     let down = |e: &Event| matches!(e, Event::PeerDown { .. });
     assert!(!world.nodes[hq].events.iter().any(down));
 }
+
+/// What comes again moves nothing; but who sends it may be there, and is asked.
+#[test]
+fn a_request_that_comes_again_from_elsewhere_is_asked_there() {
+    let (mut world, hq, branch) = pair(6);
+    // Headquarters' answers are lost, and then the NAT chooses another port.
+    let device = world.show(branch)[0].line.device;
+    world.nodes[branch].frozen = true;
+    world.command(branch, Command::Ping(device));
+    world.run(SECOND / 2);
+    let device = world.show(hq)[0].line.device;
+    world.command(hq, Command::Ping(device));
+    world.run(SECOND / 4);
+    world.nodes[branch].nat.as_mut().unwrap().port = 20_000;
+    world.nodes[branch].frozen = false;
+    world.run(8 * SECOND);
+    let there = world.nodes[branch].nat.as_ref().unwrap().translate(4500);
+    assert_eq!(moves(&world, hq), [there.port()]);
+    assert_eq!(world.ping(branch, hq, BRANCH, LAN, 5, MS), (5, 5));
+}

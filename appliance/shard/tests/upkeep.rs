@@ -175,6 +175,17 @@ fn a_branch_that_deleted_its_sa_is_revived() {
     }
 }
 
+/// Its NAT has given it another port, and its DELETE is the first that comes from there.
+#[test]
+fn a_branch_is_revived_where_its_delete_came_from() {
+    let (mut world, hq, node) = world(4);
+    world.nodes[node].nat.as_mut().unwrap().port = 30_000;
+    reset(&mut world, node);
+    world.run(3 * SECOND);
+    assert_eq!(ended(&world, hq), [RevivalOutcome::Revived]);
+    is_whole(&mut world, hq, node);
+}
+
 #[test]
 fn two_deletes_in_a_row_are_meant() {
     let (mut world, hq, node) = world(1);

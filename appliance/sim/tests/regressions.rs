@@ -121,3 +121,50 @@ fn a_branch_that_puts_off_everything_is_given_another_sa() {
     let plan = Plan::new(93, 50, 2.0).only(2, &[45], &[1267]);
     never_again(93, &plan, "not usable");
 }
+
+/// A revival met another branch with the same secret, and the device was believed there from then on; and a DELETE from
+/// a port that was new moved nobody, so the branch was called back where it was not any more.
+#[test]
+fn who_meets_a_revival_of_another_is_revived_itself() {
+    let plan = Plan::new(51, 10, 1.0);
+    let small = plan
+        .clone()
+        .only(1, &[0, 1, 5, 7], &[196, 302, 309, 391, 461]);
+    never_again(51, &small, "not usable");
+    never_again(51, &plan, "not usable");
+}
+
+/// The branch's NAT had given it another port, and all that came from there had come before: nobody asked there.
+#[test]
+fn what_comes_again_from_elsewhere_leads_to_the_branch() {
+    let plan = Plan::new(433, 10, 1.0).only(4, &[6, 9], &[3115, 3130]);
+    never_again(433, &plan, "not usable");
+}
+
+/// A branch came back on a port that another one of the same name had had, and was taken for that one.
+#[test]
+fn who_comes_back_on_the_port_of_another_is_itself() {
+    never_again(433, &Plan::new(433, 10, 1.0), "not usable");
+    never_again(927, &Plan::new(927, 10, 1.0), "not usable");
+}
+
+/// Of two IKE SAs that stayed was chosen the one whose pair was being deleted; then neither could go.
+#[test]
+fn a_pair_that_is_being_deleted_does_not_keep_its_ike_sa() {
+    never_again(849, &Plan::new(849, 10, 1.0), "Child SAs");
+}
+
+/// An IKE SA that had gone on beside another was given up before it was sent on, and was not sent on when it went on alone.
+#[test]
+fn what_goes_on_alone_is_sent_on() {
+    never_again(939, &Plan::new(939, 10, 1.0), "not usable");
+}
+
+/// A revival met another branch, which gave up what it had for it, and was not called back: somebody was being called there.
+#[test]
+fn who_says_delete_is_called_back_where_another_is_called() {
+    let plan = Plan::new(1523, 10, 1.0);
+    never_again(1523, &plan, "not usable");
+    let small = plan.only(2, &[1, 4, 5, 8], &[180, 371, 473, 1153, 1268, 1297]);
+    never_again(1523, &small, "not usable");
+}
