@@ -1,5 +1,6 @@
 //! What must hold.
 
+use crate::branch::Branch;
 use crate::packet;
 use crate::plan::PATIENCE;
 use crate::queue::Happening;
@@ -14,6 +15,9 @@ const FRESH: Duration = Duration::from_secs(14);
 
 /// What a calm has not brought about in so many looks, it never does.
 const CALM_LOOKS: u8 = 3;
+
+/// When everybody's patience is over, and whatever was replaced is gone.
+const LONG_CALM: Duration = Duration::from_secs(400);
 
 impl World {
     /// A minute after everything has healed a branch is usable; else a minute after it was heard
@@ -156,6 +160,30 @@ impl World {
         }
         let again = self.now + Duration::from_secs(30);
         self.queue.push(again, Happening::Calm(looks + 1));
+    }
+
+    /// Whatever a scenario did with a branch: within a minute it is usable, after a long calm it still is, and both
+    /// sides have one IKE SA and one pair.
+    ///
+    /// # Errors
+    /// What of this does not hold.
+    pub fn settles(&mut self, at: usize) -> Result<(), String> {
+        self.answers_within(at, PATIENCE)
+            .ok_or("it is not usable after a minute")?;
+        self.run(LONG_CALM);
+        self.answers_within(at, Duration::from_secs(3))
+            .ok_or("it is not usable after a long calm")?;
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        if let Some(disorder) = self.disorder() {
+            return Err(format!("after a long calm {disorder}"));
+        }
+        let counts = self.branch(at).map(Branch::counts);
+        match counts {
+            Some((1, 1)) => Ok(()),
+            _ => Err(format!("the branch has {counts:?} SAs and pairs")),
+        }
     }
 
     /// What is more than one where one is enough, at headquarters.

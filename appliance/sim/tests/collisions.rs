@@ -130,23 +130,7 @@ fn run(
     world.with_branch(0, |branch, now| branch.act(now, act));
     give(world, command);
     world.run(SECOND);
-    world
-        .answers_within(0, 60 * SECOND)
-        .ok_or("it is not usable after a minute")?;
-    // Whatever has been replaced is gone when everybody's patience is over.
-    world.run(400 * SECOND);
-    world
-        .answers_within(0, 3 * SECOND)
-        .ok_or("it is not usable after a long calm")?;
-    match (world.failure.take(), world.disorder()) {
-        (Some(failure), _) => return Err(failure),
-        (None, Some(disorder)) => return Err(format!("after a long calm {disorder}")),
-        (None, None) => {}
-    }
-    let counts = world.branch(0).map(hawser_sim::branch::Branch::counts);
-    (counts == Some((1, 1)))
-        .then_some(())
-        .ok_or(format!("the branch has {counts:?} SAs and pairs"))
+    world.settles(0)
 }
 
 fn give(world: &mut World, command: Headquarters) {

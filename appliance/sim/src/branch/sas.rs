@@ -296,7 +296,9 @@ impl Branch {
 
     fn inherit(&mut self, now: Instant, mut inheritance: Inheritance) {
         if self.plan.habits.forgets_children {
-            inheritance.children.clear();
+            for child in inheritance.children.drain(..) {
+                self.pairs.remove(now, child.spi_in, Duration::ZERO);
+            }
         }
         let heir = inheritance.successor;
         match self.sas.iter_mut().find(|h| h.sa.local_spi() == heir) {
