@@ -5,13 +5,12 @@ mod common;
 #[path = "../../plugin/tests/fixtures/mod.rs"]
 mod fixtures;
 
-use common::{Site, branch, headquarters};
+use common::{Site, branch, headquarters, log_file as file, shipped};
 use fixtures::Fixture;
 use hawser_engine::EngineHandle;
 use hawser_plugin::{Cache, Hook, Options, Plugins, Scope, Source};
 use hawser_policy::{LogLevel, LogOutput, LogSettings, Policy, SyslogServer};
 use hawser_shard::io::{Command, PeerFilter, Reply};
-use serde_json::Value;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
@@ -19,14 +18,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn file(path: &Path) -> LogOutput {
-    LogOutput::File {
-        path: path.to_owned(),
-        size: 1 << 30,
-        keep: 0,
-    }
-}
 
 /// Headquarters that log everything.
 fn logging(outputs: Vec<LogOutput>) -> Policy {
@@ -50,15 +41,6 @@ fn load(plugins: &Plugins, source: &Source) {
     plugins
         .load(Hook::LogFormat, &Scope::global(), source)
         .unwrap();
-}
-
-fn shipped(name: &str) -> Source {
-    let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/dist/");
-    Source {
-        bytes: fs::read(format!("{dist}{name}.wasm")).unwrap(),
-        signature: None,
-        settings: Value::Null,
-    }
 }
 
 /// So many events, one after the other: revisions of the configuration.

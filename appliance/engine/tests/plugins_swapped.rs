@@ -6,13 +6,15 @@ mod common;
 #[path = "../../plugin/tests/fixtures/mod.rs"]
 mod fixtures;
 
-use common::Site;
 use common::fleet::{Fleet, Over, branch, headquarters, up};
+use common::{Site, log_file, shipped};
 use fixtures::Fixture;
 use hawser_engine::{EngineHandle, EventStream, Feed};
 use hawser_flight::Event;
 use hawser_plugin::{Cache, Hook, Options, Plugins, Scope, Source};
+use hawser_policy::{LogLevel, LogSettings, Policy};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,6 +24,11 @@ const VERSIONS: u64 = 4;
 /// Branches with traffic, and the first number of those that come and go.
 const BRANCHES: [&str; 4] = ["north", "east", "south", "west"];
 const GUESTS: std::ops::Range<u8> = 100..200;
+/// The log plugins that take turns, and what stands before an event's number in their lines.
+const LOGS: [(&str, &str); 2] = [
+    ("log-json", "\"hawser.sequence\":"),
+    ("log-syslog", " sequence=\""),
+];
 
 /// A decision: hook, version, generation, and what was decided.
 type Decision = (String, String, u64, String);
@@ -68,7 +75,7 @@ async fn listen(mut events: EventStream) -> Told {
     told
 }
 
-/// Swaps both plugins; what each generation is: the version of which hook.
+/// Swaps all plugins; what each generation is: the version of which hook.
 fn swap(plugins: &Plugins) -> BTreeMap<u64, (Hook, String)> {
     let version = |fixture: Fixture, n| fixture.version(&format!("1.0.{n}")).source();
     let dpd: Vec<Source> = (0..VERSIONS)
@@ -77,9 +84,14 @@ fn swap(plugins: &Plugins) -> BTreeMap<u64, (Hook, String)> {
     let gates: Vec<Source> = (0..VERSIONS)
         .map(|n| version(Fixture::allow_for("gate", 1_000 + n), n))
         .collect();
+    let logs: Vec<Source> = LOGS.iter().map(|(plugin, _)| shipped(plugin)).collect();
     let mut generations = BTreeMap::new();
     for round in 0..=SWAPS {
-        for (hook, sources) in [(Hook::DpdPolicy, &dpd), (Hook::PeerAuthorization, &gates)] {
+        for (hook, sources) in [
+            (Hook::DpdPolicy, &dpd),
+            (Hook::PeerAuthorization, &gates),
+            (Hook::LogFormat, &logs),
+        ] {
             let source = &sources[round % sources.len()];
             let info = plugins.load(hook, &Scope::global(), source).unwrap();
             generations.insert(info.generation, (hook, info.version));
@@ -116,6 +128,39 @@ fn is_of_version(decision: &str, version: &str) -> bool {
         || decision.ends_with(&format!(" for {} s", 1_000 + n))
 }
 
+/// Headquarters with everything in a log.
+fn logging(path: &Path) -> Policy {
+    let mut policy = headquarters(2);
+    policy.observability.log = LogSettings {
+        level: Some(LogLevel::Debug),
+        rate: 1_000_000,
+        outputs: vec![log_file(path)],
+        ..LogSettings::default()
+    };
+    policy
+}
+
+/// Every event stands in the log once and in order, in a line of one of the log plugins but for those at the beginning
+/// that came before the first was loaded: the events, and how often the other plugin went on.
+fn written(path: &Path) -> (u64, usize) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let (mut last, mut turns, mut of) = (0, 0, None);
+    for line in text.lines() {
+        let numbered = LOGS
+            .iter()
+            .find_map(|(plugin, before)| Some((*plugin, line.split_once(before)?.1)));
+        last += 1;
+        let Some((plugin, rest)) = numbered else {
+            assert_eq!(of, None, "after {last} events no plugin wrote: {line}");
+            continue;
+        };
+        let number = rest.split(|c: char| !c.is_ascii_digit()).next();
+        assert_eq!(number.unwrap().parse(), Ok(last), "{line}");
+        turns += usize::from(of.replace(plugin).is_some_and(|of| of != plugin));
+    }
+    (last, turns)
+}
+
 async fn undecided(engine: &EngineHandle) -> u64 {
     engine
         .counters()
@@ -132,7 +177,8 @@ async fn a_thousand_swaps_of_each_hook_lose_no_packet_and_no_question() {
         cache: Some(Cache::open(cache.path().join("plugins")).unwrap()),
         ..Options::default()
     };
-    let hq = Site::with_plugins(headquarters(2), options);
+    let log = cache.path().join("log");
+    let hq = Site::with_log(logging(&log), options);
     let plugins = hq.engine.plugins().unwrap();
     let told = tokio::spawn(listen(hq.engine.subscribe_events()));
     let fleet = Arc::new(Fleet::start(hq, &BRANCHES).await);
@@ -158,10 +204,12 @@ async fn a_thousand_swaps_of_each_hook_lose_no_packet_and_no_question() {
     let list = plugins.list();
     Arc::into_inner(fleet).unwrap().end().await;
     let told = told.await.unwrap();
+    let (lines, turns) = written(&log);
 
     let decided: BTreeSet<u64> = told.decisions.iter().map(|(_, _, g, _)| *g).collect();
     println!(
-        "{} packets; {rekeys} rekeys begun, {renewed} done; {guests} guests; {} decisions told, of {} generations",
+        "{} packets; {rekeys} rekeys begun, {renewed} done; {guests} guests; {} decisions told, of {} generations; \
+         {lines} events in the log, whose plugin changed {turns} times",
         counted.sent,
         told.decisions.len(),
         decided.len()
@@ -173,7 +221,7 @@ async fn a_thousand_swaps_of_each_hook_lose_no_packet_and_no_question() {
     );
     assert!(told.undecided.is_empty(), "{:?}", told.undecided);
     assert!(told.refused.is_empty(), "{:?}", told.refused);
-    assert_eq!(generations.len(), 2 * (SWAPS + 1));
+    assert_eq!(generations.len(), 3 * (SWAPS + 1));
     for (hook, version, generation, decision) in &told.decisions {
         let (of, loaded) = &generations[generation];
         let right = of.as_str() == hook && loaded == version && is_of_version(decision, version);
@@ -185,7 +233,7 @@ async fn a_thousand_swaps_of_each_hook_lose_no_packet_and_no_question() {
     for info in &list {
         assert!(info.faults.is_empty(), "{info:?}");
         assert!(
-            info.generation > 2 * SWAPS as u64 && info.answers > 0,
+            info.generation > 3 * SWAPS as u64 && info.answers > 0,
             "{info:?}"
         );
     }
@@ -194,5 +242,6 @@ async fn a_thousand_swaps_of_each_hook_lose_no_packet_and_no_question() {
         counted.sent > 1_000 && renewed > 20 && guests > 2,
         "{counted:?}"
     );
+    assert!(turns > 50, "the log plugins took {turns} turns");
     assert!(decided.len() > 50, "{} generations decided", decided.len());
 }

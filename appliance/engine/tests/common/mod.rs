@@ -4,13 +4,14 @@
 use hawser_engine::{Engine, EngineHandle, EngineOptions, InnerDevices, StartError};
 use hawser_policy::{
     Admission, ChildTemplate, EspProposal, Identity, IdentityPattern, IkePolicy, IkeProposal,
-    Initiate, Lifetimes, Listen, Observability, Pad, PadEntry, PeerTemplate, Policy,
+    Initiate, Lifetimes, Listen, LogOutput, Observability, Pad, PadEntry, PeerTemplate, Policy,
     Retransmission, Secret, TemplateId, Tenant, TenantId, TrafficSelector,
 };
 use hawser_shard::io::ShardId;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) mod fleet;
@@ -118,6 +119,24 @@ impl Site {
             }
         }
         all
+    }
+}
+
+/// A plugin that ships, with its default settings.
+pub(crate) fn shipped(name: &str) -> hawser_plugin::Source {
+    let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/dist/");
+    hawser_plugin::Source {
+        bytes: std::fs::read(format!("{dist}{name}.wasm")).unwrap(),
+        ..hawser_plugin::Source::default()
+    }
+}
+
+/// A file for the log that does not rotate.
+pub(crate) fn log_file(path: &Path) -> LogOutput {
+    LogOutput::File {
+        path: path.to_owned(),
+        size: 1 << 30,
+        keep: 0,
     }
 }
 

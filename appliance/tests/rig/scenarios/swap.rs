@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::{HANDSHAKE, Scenario, expect_pings, scenario, start_branch};
 use crate::hawser::Hawser;
-use crate::headquarters::Headquarters;
 use crate::http::{get, post};
 use crate::ping::Ping;
 use crate::rig::{Branch, HQ_LAN, Rig};
@@ -20,7 +19,7 @@ use crate::strongswan::StrongSwan;
 
 const SWAPS: usize = 1000;
 /// Of each hook what takes turns: a plugin and its settings.
-const SWAPPED: [(&str, [(&str, &str); 2]); 2] = [
+const SWAPPED: [(&str, [(&str, &str); 2]); 3] = [
     ("dpd-policy", [("dpd-case", "{}"), ("dpd-adaptive", "{}")]),
     (
         "peer-authorization",
@@ -29,6 +28,12 @@ const SWAPPED: [(&str, [(&str, &str); 2]); 2] = [
             ("authorize-quarantine", r#"{"flapping-ups":100001}"#),
         ],
     ),
+    ("log-format", [("log-json", "{}"), ("log-syslog", "{}")]),
+];
+/// What stands before an event's number in a line of either log plugin.
+const NUMBERED: [(&str, &str); 2] = [
+    ("log-json", "\"hawser.sequence\":"),
+    ("log-syslog", " sequence=\""),
 ];
 /// Branches that stay, and the one that comes and goes.
 const STAYING: [u8; 2] = [1, 2];
@@ -43,8 +48,10 @@ pub fn scenarios() -> Vec<Scenario> {
 
 fn under_load(rig: &Rig) -> Result<()> {
     let site = Site::strong();
-    let headquarters = Headquarters::start(rig, &site)?;
-    let hawser = headquarters.hawser()?;
+    let dir = rig.dir("hq")?;
+    let log = dir.join("log");
+    let mut gateway = Hawser::start_text(&rig.hq, &dir, "hq.toml", &logging(&site, &log))?;
+    let hawser = &gateway;
     let events = rig.path().join("events.jsonl");
     let mut following = hawser.follow_events(&events)?;
     let mut loaded = BTreeMap::new();
@@ -108,7 +115,42 @@ fn under_load(rig: &Rig) -> Result<()> {
         rekeys > 2 && visits > 2 && generations > 5,
         "too little happened"
     );
-    nothing_undecided(rig, hawser)
+    nothing_undecided(rig, hawser)?;
+    gateway.stop()?;
+    let (lines, turns) = written(&log)?;
+    println!("{lines} events in the log, which changed its format {turns} times");
+    ensure!(turns > 100, "the log plugins took {turns} turns");
+    Ok(())
+}
+
+/// The site's configuration, with a log plugin from the first event on.
+fn logging(site: &Site, log: &Path) -> String {
+    let (hook, [(plugin, _), _]) = SWAPPED[2];
+    format!(
+        "{}\n[log]\nlevel = \"debug\"\noutputs = [\"file:{}\"]\nfile_size = 1073741824\n\
+         [[plugins]]\nhook = \"{hook}\"\nplugin = \"{plugin}\"\n",
+        site.toml(),
+        log.display()
+    )
+}
+
+/// Every event is in the log, once and in order, in a line of one of the log plugins: how many there are, and how often
+/// the other plugin went on.
+fn written(log: &Path) -> Result<(u64, usize)> {
+    let text = std::fs::read_to_string(log)?;
+    let (mut last, mut turns, mut of) = (0, 0, None);
+    for line in text.lines() {
+        let (plugin, rest) = NUMBERED
+            .iter()
+            .find_map(|(plugin, before)| Some((*plugin, line.split_once(before)?.1)))
+            .with_context(|| format!("no line of a plugin: {line}"))?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+        let number: u64 = digits.unwrap_or_default().parse()?;
+        ensure!(number == last + 1, "{number} comes after {last}: {line}");
+        turns += usize::from(of.replace(plugin).is_some_and(|of| of != plugin));
+        last = number;
+    }
+    Ok((last, turns))
 }
 
 /// Loads the next plugin of each hook, and keeps which generation is which plugin.
