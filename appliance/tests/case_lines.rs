@@ -32,7 +32,10 @@ fn replayed(plugin: &str, settings: &str, events: &str) -> Vec<String> {
         String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(str::to_owned).collect()
+    let own = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(plugin)?.strip_prefix("  "));
+    own.map(str::to_owned).collect()
 }
 
 /// Every published line must be among the others, in order.

@@ -33,4 +33,23 @@ fn a_run_of_the_simulator_is_played_against_plugins() {
     let differs = decisions.lines().filter(|line| line.contains(" *")).count();
     assert_eq!(differs, 0, "{decisions}");
     assert!(play("dpd-adaptive", folder.path()).contains(" *"));
+
+    // Every event has a line of the built-in format, and below it those of the plugin.
+    let recorded = std::fs::read_to_string(folder.path().join("events.jsonl")).unwrap();
+    let text = play("log-json", folder.path());
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2 * recorded.lines().count());
+    for (number, pair) in (1..).zip(lines.chunks(2)) {
+        let built_in = pair[0].strip_prefix("built-in  20").unwrap();
+        assert!(
+            built_in.contains("Z ") && !built_in.contains('{'),
+            "{built_in}"
+        );
+        let own = pair[1].strip_prefix("log-json  ").unwrap();
+        assert!(
+            own.contains(&format!("\"hawser.sequence\":{number},")),
+            "{own}"
+        );
+    }
+    assert!(text.contains("down: dpd_timeout"), "{text}");
 }

@@ -60,7 +60,9 @@ pub use error::{ApplyError, StartError};
 pub use events::{EventStream, Feed};
 pub use handle::{EngineHandle, Shutdown};
 pub use incidents::{Dropped, Incident, Incidents, MassEvent, PeerName, Summary};
-pub use log::{event_fields, event_severity};
+pub use log::{
+    built_in as built_in_line, event_fields, event_severity, recorded_event, told_event,
+};
 pub use options::{EngineOptions, InnerDevices, Prepare, Routing};
 pub use plugins::dpd_settings;
 pub use runtime::Engine;

@@ -13,8 +13,12 @@ mod rate;
 mod told;
 mod writer;
 
+pub use lines::built_in;
 pub(crate) use metrics::describe;
-pub use told::{fields as event_fields, severity as event_severity};
+pub use told::{
+    event as told_event, fields as event_fields, record as recorded_event,
+    severity as event_severity,
+};
 
 use crate::events::{EventBus, EventStream};
 use hawser_plugin::{LogHost, Plugins};

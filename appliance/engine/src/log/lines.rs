@@ -1,7 +1,9 @@
 //! Lines on their way to the outputs.
 
+use super::level;
 use crate::sentence;
-use hawser_policy::LogLevel;
+use hawser_flight::Record;
+use hawser_policy::{LogLevel, LogSettings};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -10,6 +12,15 @@ use std::ops::Range;
 pub(super) struct Lines {
     text: String,
     lines: Vec<(Option<Head>, Range<usize>)>,
+}
+
+/// An event as the built-in format writes it into a file, without the line feed.
+pub fn built_in(record: &Record) -> String {
+    let mut lines = Lines::default();
+    lines.push_record(record, LogSettings::default().line);
+    let mut text = Vec::new();
+    lines.beyond(0).for_each(|line| line.plain(&mut text));
+    String::from_utf8_lossy(&text).trim_end().to_owned()
 }
 
 /// What an output writes before a line of the built-in format.
@@ -35,6 +46,15 @@ impl Lines {
         self.text
             .push_str(&printable(&text[..text.floor_char_boundary(most)]));
         self.lines.push((head, begin..self.text.len()));
+    }
+
+    /// Appends an event in the built-in format.
+    pub(super) fn push_record(&mut self, record: &Record, most: usize) {
+        let head = Head {
+            unix_ms: record.unix_ms,
+            level: level::of(&record.event),
+        };
+        self.push(Some(head), &sentence::of(record), most);
     }
 
     /// Appends what a plugin wrote: lines, each ended by a line feed.

@@ -1,13 +1,14 @@
-//! Events as log-format plugins get them.
+//! Events as log-format plugins get them, and back.
 
 use super::level;
-use hawser_flight::{Event, Record};
+use hawser_flight::{Event, Path, PeerLabel, Record};
 use hawser_plugin::log::{Event as Told, Severity, Value};
-use serde_json::Value as Json;
-use std::net::SocketAddr;
+use serde_json::{Map, Value as Json};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-/// A record under its number.
-pub(super) fn event(record: &Record, sequence: u64) -> Told {
+/// A record as plugins are told of it, under its number.
+pub fn event(record: &Record, sequence: u64) -> Told {
     let (name, fields) = fields(&record.event);
     let peer = record.peer.as_deref();
     let endpoint = |address: SocketAddr| format!("{}/{}", address.ip(), address.port());
@@ -69,19 +70,63 @@ fn flatten(key: String, value: Json, all: &mut Vec<(String, Value)>) {
     all.push((key, value));
 }
 
+/// The record that plugins were told of; `None`: the gateway has no event of this name with these fields. It is about a
+/// peer where the endpoint of one is told.
+pub fn record(told: &Told) -> Option<Record> {
+    let mut event = Map::new();
+    for (key, value) in &told.fields {
+        let value = serde_json::to_value(value).ok()?;
+        match key.split_once('.') {
+            None => event.insert(key.clone(), value),
+            Some((object, member)) => {
+                let object = event.entry(object).or_insert_with(|| Map::new().into());
+                object.as_object_mut()?.insert(member.to_owned(), value)
+            }
+        };
+    }
+    event.insert("event".to_owned(), told.name.clone().into());
+    Some(Record {
+        unix_ms: told.time_unix_ns / 1_000_000,
+        shard: told.shard,
+        peer: peer(told).map(Arc::new),
+        event: serde_json::from_value(event.into()).ok()?,
+    })
+}
+
+fn peer(told: &Told) -> Option<PeerLabel> {
+    let text = |text: &Option<String>| Arc::from(text.as_deref().unwrap_or_default());
+    let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    Some(PeerLabel {
+        instance: told.device.unwrap_or(0),
+        tenant: text(&told.tenant),
+        template: text(&told.template),
+        identity: text(&told.identity),
+        path: Path {
+            local: told.local.as_deref().and_then(endpoint).unwrap_or(unknown),
+            remote: told.remote.as_deref().and_then(endpoint)?,
+            encapsulated: false,
+        },
+    })
+}
+
+/// `192.0.2.7/4500`.
+fn endpoint(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.rsplit_once('/')?;
+    Some((host.parse::<IpAddr>().ok()?, port.parse().ok()?).into())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use hawser_flight::{Lineage, Path, PeerLabel, Role};
-    use std::sync::Arc;
+    use hawser_flight::{Lineage, Role};
 
     #[test]
     fn a_device_is_told_with_its_endpoints_and_objects_as_their_members() {
         let path = Path {
             local: "[2001:db8::1]:4500".parse().unwrap(),
             remote: "120.208.142.17:8192".parse().unwrap(),
-            encapsulated: true,
+            encapsulated: false,
         };
         let peer = PeerLabel {
             instance: 7,
@@ -127,5 +172,12 @@ mod tests {
         assert_eq!(field("lineage.kind"), Value::Text("rekey".into()));
         assert_eq!(field("lineage.parent"), Value::Unsigned(5));
         assert_eq!(field("peer_behind_nat"), Value::Boolean(true));
+        assert_eq!(super::record(&told), Some(record));
+    }
+
+    #[test]
+    fn an_event_that_nobody_here_tells_is_no_record() {
+        let odd = hawser_plugin::log::sample_events().remove(0);
+        assert_eq!(record(&odd), None);
     }
 }

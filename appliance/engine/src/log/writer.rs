@@ -1,12 +1,11 @@
 //! The thread that makes lines of events.
 
-use super::lines::{Head, Lines};
+use super::lines::Lines;
 use super::output::{Output, Retired};
 use super::rate::Bounds;
 use super::{Shared, level, told};
 use crate::events::{EventBus, EventStream, Feed};
 use crate::incidents::unix_ms;
-use crate::sentence;
 use hawser_flight::{Event, Record};
 use hawser_plugin::LogHost;
 use hawser_policy::{LogLevel, LogSettings};
@@ -183,11 +182,7 @@ impl Writer {
     fn built_in(&self, batch: &[Numbered]) -> Lines {
         let mut lines = Lines::default();
         for (_, record) in batch {
-            let head = Head {
-                unix_ms: record.unix_ms,
-                level: level::of(&record.event),
-            };
-            lines.push(Some(head), &sentence::of(record), self.settings.line);
+            lines.push_record(record, self.settings.line);
         }
         lines
     }

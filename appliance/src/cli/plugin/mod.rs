@@ -6,6 +6,7 @@ mod compile;
 mod dev;
 mod list;
 mod load;
+mod logged;
 mod new;
 mod rollback;
 mod scenario;

@@ -1,14 +1,13 @@
 //! `hawser plugin test FILE --scenario SCENARIO`.
 
 use super::bench::Bench;
-use super::scenario::{Asked, Scenario, lines, seconds};
+use super::logged;
+use super::scenario::{Asked, Scenario, seconds};
 use crate::cli::Health;
 use crate::cli::client::print;
-use crate::report;
 use anyhow::{anyhow, bail, ensure};
 use clap::Args;
 use hawser_plugin::dpd::Evidence;
-use hawser_plugin::log::{Event, sample_events};
 use hawser_plugin::{Hook, Verdict, sample_request};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -16,13 +15,14 @@ use std::fmt::Write as _;
 /// The plugin that decides as the gateway does without one.
 const BUILT_IN: &str = "dpd-case";
 
-/// Plays a scenario against a plugin and prints each decision beside the built-in one.
+/// Plays a scenario against a plugin and prints each decision, or line, beside the built-in one.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Test {
     /// A component's file, or the name of a plugin that ships.
     plugin: String,
     /// dpd-policy: silent, answers, idle, one-way, nat-move, or a file of evidence as JSON lines;
-    /// log-format: sample, or a file of events as JSON lines; peer-authorization: sample.
+    /// log-format: sample, or a file of events as JSON lines (as plugins get them, or as `hawser events --json` prints them);
+    /// peer-authorization: sample.
     /// In place of these files, an archive that `hawser bugreport` made, or the folder of a run of the simulator.
     #[arg(long)]
     scenario: String,
@@ -36,7 +36,10 @@ impl Test {
         let bench = Bench::load(&self.plugin, None, self.settings.clone())?;
         match bench.checked.inspection.hook {
             Hook::DpdPolicy => self.devices(&bench),
-            Hook::LogFormat => self.events(&bench),
+            Hook::LogFormat => {
+                print(&logged::play(&bench, &self.scenario)?)?;
+                Ok(Health::Healthy)
+            }
             Hook::PeerAuthorization => self.peers(&bench),
         }
     }
@@ -70,16 +73,6 @@ impl Test {
             )?;
         }
         print(&text)?;
-        Ok(Health::Healthy)
-    }
-
-    fn events(&self, bench: &Bench) -> anyhow::Result<Health> {
-        let events: Vec<Event> = match self.scenario.as_str() {
-            "sample" => sample_events(),
-            file => lines(file, report::EVENTS)?,
-        };
-        let text = bench.log()(&events).map_err(|failure| anyhow!("{failure}"))?;
-        print(&String::from_utf8_lossy(&text))?;
         Ok(Health::Healthy)
     }
 
