@@ -60,14 +60,12 @@ fn the_headquarters_lines_come_out_of_log_comware_to_the_letter() {
     );
 }
 
-/// Lines of charon about itself, and about messages that no event tells of: which, and what they say.
-const UNSAID: [(usize, &str); 8] = [
+/// (Sizes of messages and the Message ID of a rekey are in the replay; the gateway's events have neither, so that its lines
+/// go without.) What no event tells of: when charon means to authenticate anew by itself, and that our DELETE was answered. Which, and
+/// what they say.
+const UNSAID: [(usize, &str); 4] = [
     (2, "rescheduling reauthentication in 0s"),
-    (4, "generating CREATE_CHILD_SA response"),
-    (5, "sending packet"),
     (6, "unable to reauthenticate in REKEYED state"),
-    (13, "generating INFORMATIONAL response"),
-    (14, "sending packet"),
     (24, "received packet"),
     (25, "parsed INFORMATIONAL response"),
 ];

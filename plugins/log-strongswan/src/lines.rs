@@ -6,12 +6,17 @@ use hawser_sdk::log::Event;
 /// A log group (`IKE`, `NET`, `ENC`, `CHD`) and its text.
 type Line = (&'static str, String);
 
-/// The lines of this event.
-pub(crate) fn of(event: &Event<'_>, sas: &Sas, own_identity: Option<&str>) -> Vec<Line> {
+/// The lines of this event; `answered`: the Message ID of the peer's DELETE that ends an IKE SA.
+pub(crate) fn of(
+    event: &Event<'_>,
+    sas: &Sas,
+    own_identity: Option<&str>,
+    answered: Option<u64>,
+) -> Vec<Line> {
     let ends = Ends::of(event, own_identity);
     match event.name {
         "ike_sa_established" => established(event, sas, &ends),
-        "ike_sa_closed" => closed(event, sas, &ends),
+        "ike_sa_closed" => closed(event, sas, &ends, answered),
         "child_sa_installed" => child_installed(event, sas),
         "child_sa_removed" => child_removed(event, sas),
         "probe_sent" => {
@@ -118,10 +123,19 @@ fn established(event: &Event<'_>, sas: &Sas, ends: &Ends) -> Vec<Line> {
     let (n, between) = (sa.number, ends.between());
     let parent = event.unsigned("lineage.parent");
     match parent.and_then(|spi| sas.ike_sa_with(spi)) {
-        Some(old) => vec![
-            ("IKE", format!("IKE_SA [{n}] rekeyed between {between}")),
-            state(old.number, "ESTABLISHED", "REKEYED"),
-        ],
+        Some(old) => {
+            let mut lines = vec![
+                ("IKE", format!("IKE_SA [{n}] rekeyed between {between}")),
+                state(old.number, "ESTABLISHED", "REKEYED"),
+            ];
+            // The responder of the exchange answers it in the same moment.
+            if event.text("role") == Some("responder") {
+                let answer = "generating CREATE_CHILD_SA response";
+                lines.extend(message(event, answer, "[ SA No KE ]"));
+                lines.push(ends.sending(event));
+            }
+            lines
+        }
         None => vec![
             ("IKE", format!("IKE_SA [{n}] established between {between}")),
             state(n, "CONNECTING", "ESTABLISHED"),
@@ -129,24 +143,28 @@ fn established(event: &Event<'_>, sas: &Sas, ends: &Ends) -> Vec<Line> {
     }
 }
 
-fn closed(event: &Event<'_>, sas: &Sas, ends: &Ends) -> Vec<Line> {
+fn closed(event: &Event<'_>, sas: &Sas, ends: &Ends, answered: Option<u64>) -> Vec<Line> {
     let Some(sa) = sas.ike_sa(event) else {
         return vec![("IKE", sentence(event))];
     };
     let (n, between) = (sa.number, ends.between());
-    match event.text("cause") {
-        Some("dpd_timeout" | "retransmit_timeout") => vec![state(n, alive(sa), "DESTROYING")],
+    let mut lines = match event.text("cause") {
+        Some("dpd_timeout" | "retransmit_timeout") => {
+            return vec![state(n, alive(sa), "DESTROYING")];
+        }
         Some("deleted_by_peer" | "rekeyed") => vec![
             ("IKE", format!("deleting IKE_SA [{n}] between {between}")),
             state(n, alive(sa), "DELETING"),
-            ("IKE", "IKE_SA deleted".to_owned()),
-            state(n, "DELETING", "DESTROYING"),
         ],
-        _ => vec![
-            ("IKE", "IKE_SA deleted".to_owned()),
-            state(n, "DELETING", "DESTROYING"),
-        ],
+        _ => Vec::new(),
+    };
+    lines.push(("IKE", "IKE_SA deleted".to_owned()));
+    if let Some(id) = answered {
+        lines.push(("ENC", format!("generating INFORMATIONAL response {id} [ ]")));
+        lines.push(ends.sending(event));
     }
+    lines.push(state(n, "DELETING", "DESTROYING"));
+    lines
 }
 
 fn delete_sent(event: &Event<'_>, sas: &Sas, ends: &Ends) -> Vec<Line> {

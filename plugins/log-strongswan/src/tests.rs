@@ -54,7 +54,10 @@ fn a_rekeying_and_the_delete_of_the_old_sa_as_the_case_has_them() {
         .with("spi_i", 3u64)
         .with("spi_r", 4u64)
         .with("lineage.kind", "rekey")
-        .with("lineage.parent", 1u64);
+        .with("lineage.parent", 1u64)
+        .with("role", "responder")
+        .with("message_id", 4u32)
+        .with("bytes", 300u32);
     let delete = case("delete_received")
         .with("spi", 2u64)
         .with("message_id", 5u32)
@@ -69,6 +72,9 @@ fn a_rekeying_and_the_delete_of_the_old_sa_as_the_case_has_them() {
             "[IKE] <1> IKE_SA [2] rekeyed between \
              192.168.1.100[test]...183.203.181.185[183.203.181.185]",
             "[IKE] <1> IKE_SA [1] state change: ESTABLISHED => REKEYED",
+            "[ENC] <1> generating CREATE_CHILD_SA response 4 [ SA No KE ]",
+            "[NET] <1> sending packet: from 192.168.1.100[4500] to 183.203.181.185[4500] \
+             (300 bytes)",
             "[NET] <2> received packet: from 183.203.181.185[4500] to 192.168.1.100[4500] \
              (76 bytes)",
             "[ENC] <2> parsed INFORMATIONAL request 5 [ D ]",
@@ -77,6 +83,8 @@ fn a_rekeying_and_the_delete_of_the_old_sa_as_the_case_has_them() {
              192.168.1.100[test]...183.203.181.185[183.203.181.185]",
             "[IKE] <1> IKE_SA [1] state change: REKEYED => DELETING",
             "[IKE] <1> IKE_SA deleted",
+            "[ENC] <1> generating INFORMATIONAL response 5 [ ]",
+            "[NET] <1> sending packet: from 192.168.1.100[4500] to 183.203.181.185[4500]",
             "[IKE] <1> IKE_SA [1] state change: DELETING => DESTROYING",
         ]
     );
