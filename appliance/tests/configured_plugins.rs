@@ -10,7 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use gateway::{HAWSER, ask, loaded, within_a_minute};
+use gateway::{HAWSER, ask, loaded, names, plugins, within_a_minute};
+use serde_json::Value;
 
 /// What `config check` says of `text` in a file `hq.toml`; the error where it is not in order.
 fn check(text: &str) -> Result<String, String> {
@@ -48,6 +49,11 @@ fn what_is_wrong_with_a_plugin_is_said_with_its_line_before_it_is_loaded() {
             format!("{comware}settings = {{ sysnam = \"F1090\" }}"),
             3,
             "plugins.settings.sysnam: unknown setting; there are: ",
+        ),
+        (
+            format!("{comware}[plugins.settings]\nutc-offset-minutes = 5\nsysnmae = \"F1090\""),
+            5,
+            "did you mean `sysname`?",
         ),
         (
             format!("{comware}[plugins.settings]\nutc-offset-minutes = 5\nsysname = \"two words\""),
@@ -116,6 +122,20 @@ fn plugin(name: &str, settings: &str) -> String {
     )
 }
 
+/// Authorization plugins, in this order.
+fn chain(names: [&str; 2]) -> String {
+    let entry = |name: &str| {
+        let rules = if name == "allow-list" {
+            "rules = [{ identities = [\"*\"] }]"
+        } else {
+            ""
+        };
+        let plugin = format!("plugin = \"authorize-{name}\"\nsettings = {{ {rules} }}\n");
+        format!("[[plugins]]\nhook = \"peer-authorization\"\n{plugin}")
+    };
+    names.map(entry).concat()
+}
+
 #[test]
 fn plugins_follow_the_configuration_and_the_watched_directory() {
     if !gateway::is_possible() {
@@ -151,6 +171,24 @@ fn plugins_follow_the_configuration_and_the_watched_directory() {
     assert_eq!(loaded(&socket), ["log-comware"]);
     gateway.apply("").unwrap();
     assert_eq!(loaded(&socket), [""; 0]);
+    // A chain is asked in the order of the file, and a plugin that only has another place goes on.
+    gateway.apply(&chain(["allow-list", "quarantine"])).unwrap();
+    let before = plugins(&socket);
+    assert_eq!(
+        names(&before),
+        ["authorize-allow-list", "authorize-quarantine"]
+    );
+    gateway.apply(&chain(["quarantine", "allow-list"])).unwrap();
+    let after = plugins(&socket);
+    assert_eq!(
+        names(&after),
+        ["authorize-quarantine", "authorize-allow-list"]
+    );
+    let generations = |rows: &[Value]| rows.iter().map(|row| row["generation"].clone()).collect();
+    let (before, mut after): (Vec<_>, Vec<_>) = (generations(&before), generations(&after));
+    after.reverse();
+    assert_eq!(before, after);
+    gateway.apply("").unwrap();
     // The directory's turn.
     let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/dist");
     fs::copy(dist.join("log-syslog.wasm"), folder.join("lines.wasm")).unwrap();

@@ -207,6 +207,8 @@ pub enum LoadError {
         pointer: String,
         /// What is wrong.
         message: String,
+        /// The names that there are in place of one that there is not.
+        known: Vec<String>,
     },
     /// It failed the self-test.
     #[error("failed its self-test in {step}: it {fault}")]
@@ -229,6 +231,7 @@ impl LoadError {
         Self::Settings {
             pointer: pointer.into(),
             message: message.into(),
+            known: Vec::new(),
         }
     }
 }

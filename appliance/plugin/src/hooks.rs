@@ -121,6 +121,21 @@ impl Plugins {
         result
     }
 
+    /// Brings the authorization plugins of a scope into this order, by name: that in which they are asked. Those that are
+    /// not named come after them, as they are.
+    pub fn order_authorization(&self, scope: &Scope, names: &[&str]) {
+        let _changing = self.changing();
+        let place = |slot: &Arc<Slot<Authorization>>| {
+            let named = names.iter().position(|name| is_named(slot, name));
+            named.unwrap_or(names.len())
+        };
+        let mut ordered = of_scope(&self.authorization, scope);
+        ordered.sort_by_key(place);
+        let mut table = write(&self.authorization);
+        let places = table.iter_mut().filter(|slot| slot.scope == *scope);
+        places.zip(ordered).for_each(|(place, slot)| *place = slot);
+    }
+
     /// Tells that a plugin could not even be read, as a load that failed is told.
     pub fn tell_failed(&self, hook: Hook, scope: &Scope, reason: String) {
         self.loader.sink.send(PluginEvent::LoadFailed {

@@ -212,10 +212,12 @@ fn check_object(
         let declared = properties.and_then(|properties| properties.get(name));
         match declared.or_else(|| schema.get("additionalProperties")) {
             Some(Value::Bool(false)) => {
-                let known: Vec<&str> = properties
-                    .map_or_else(Vec::new, |all| all.keys().map(String::as_str).collect());
-                let message = format!("unknown setting; there are: {}", known.join(", "));
-                return Err(LoadError::settings(here, message));
+                let known = properties.map_or_else(Vec::new, |all| all.keys().cloned().collect());
+                return Err(LoadError::Settings {
+                    pointer: here,
+                    message: format!("unknown setting; there are: {}", known.join(", ")),
+                    known,
+                });
             }
             Some(schema) => check(schema, value, &here)?,
             None => {}

@@ -212,6 +212,15 @@ fn a_chain_narrows_and_the_first_denial_wins() {
     let authorized = verdict(&host);
     assert!(matches!(authorized.verdict, Verdict::Deny { code, .. } if code == "quarantined"));
     assert_eq!(authorized.origins.len(), 3);
+    // Asked first, it denies before the others are asked; those that are not named keep their order.
+    plugins.order_authorization(&everywhere, &["closed", "nobody"]);
+    let denied = verdict(&host);
+    assert!(matches!(denied.verdict, Verdict::Deny { .. }));
+    let asked: Vec<_> = denied.origins.iter().map(|o| &*o.plugin).collect();
+    assert_eq!(asked, ["closed"]);
+    let all = plugins.list();
+    let order: Vec<_> = all.iter().map(|info| info.name.as_str()).collect();
+    assert_eq!(order, ["closed", "open", "half"]);
     assert!(
         plugins
             .unload(Hook::PeerAuthorization, &everywhere, None)

@@ -2,7 +2,8 @@
 
 use super::wanted::{Wanted, check};
 use anyhow::{Context as _, anyhow};
-use hawser_plugin::{Hook, Plugins, inspect};
+use hawser_plugin::{Hook, Plugins, Scope, inspect};
+use std::collections::BTreeMap;
 
 /// What was loaded because the configuration says so.
 #[derive(Debug, Default)]
@@ -23,7 +24,7 @@ struct Loaded {
 pub(crate) struct Gone(Vec<Loaded>);
 
 impl Configured {
-    /// Loads what a configuration wants and is not there, or has changed. All of that is tried first: on an error
+    /// Loads what a configuration wants and is not there, or has changed, and brings chains into its order. All of that is tried first: on an error
     /// everything is as it was.
     ///
     /// What is no longer wanted still decides: the policy that does without it may not be in force yet.
@@ -50,6 +51,7 @@ impl Configured {
             });
         }
         let decides = |old: &Loaded| now.iter().any(|new| new.takes_the_place_of(old));
+        order(plugins, &now);
         let gone = old.iter().filter(|old| !decides(old)).cloned().collect();
         self.0 = now;
         Ok(Gone(gone))
@@ -71,6 +73,19 @@ impl Loaded {
         self.wanted.hook == old.wanted.hook
             && self.wanted.scope == old.wanted.scope
             && (self.wanted.hook != Hook::PeerAuthorization || self.name == old.name)
+    }
+}
+
+/// Every chain in the order in which the configuration names its plugins.
+fn order(plugins: &Plugins, now: &[Loaded]) {
+    let mut chains: BTreeMap<&Scope, Vec<&str>> = BTreeMap::new();
+    let chained = |l: &&Loaded| l.wanted.hook == Hook::PeerAuthorization;
+    for loaded in now.iter().filter(chained) {
+        let chain = chains.entry(&loaded.wanted.scope).or_default();
+        chain.push(&loaded.name);
+    }
+    for (scope, names) in chains {
+        plugins.order_authorization(scope, &names);
     }
 }
 

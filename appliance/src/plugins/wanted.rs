@@ -47,13 +47,15 @@ impl Wanted {
     /// What is wrong, at its line.
     pub(super) fn problem(&self, error: &LoadError) -> Problem {
         match error {
-            LoadError::Settings { pointer, message } => {
-                self.place.settings_problem(pointer, message)
-            }
+            LoadError::Settings {
+                pointer,
+                message,
+                known,
+            } => self.place.settings_problem(pointer, message, known),
             LoadError::SelfTest {
                 fault: hawser_plugin::PluginFault::Init { path, message },
                 ..
-            } => self.place.settings_problem(path, message),
+            } => self.place.settings_problem(path, message, &[]),
             error => self.place.problem(format!("{}: {error}", self.plugin)),
         }
     }

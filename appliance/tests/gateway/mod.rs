@@ -73,13 +73,22 @@ pub fn ask(socket: &Path, words: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// Names of the plugins that are loaded; none while the gateway does not answer.
-pub fn loaded(socket: &Path) -> Vec<String> {
+/// What `plugin list` says of each plugin that is loaded; none while the gateway does not answer.
+pub fn plugins(socket: &Path) -> Vec<Value> {
     let output = ask(socket, &["plugin", "list", "--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let rows = report["plugins"].as_array().cloned().unwrap_or_default();
+    report["plugins"].as_array().cloned().unwrap_or_default()
+}
+
+/// Their names.
+pub fn names(rows: &[Value]) -> Vec<String> {
     let name = |row: &Value| row["name"].as_str().unwrap().to_owned();
     rows.iter().map(name).collect()
+}
+
+/// Names of the plugins that are loaded.
+pub fn loaded(socket: &Path) -> Vec<String> {
+    names(&plugins(socket))
 }
 
 /// Waits for something; if it does not come, every log is shown.

@@ -19,18 +19,24 @@ impl PluginPlace {
         Problem::new(self.plugin, "plugins.plugin", message)
     }
 
-    /// A problem of the setting at this JSON pointer, told at it or at the nearest that is there around it.
-    pub fn settings_problem(&self, pointer: &str, message: impl Into<String>) -> Problem {
+    /// A problem of the setting at this JSON pointer, told at it or at the nearest that is there around it. Where its name
+    /// is the problem the nearest of those that are `known` is suggested.
+    pub fn settings_problem(
+        &self,
+        pointer: &str,
+        message: impl Into<String>,
+        known: &[String],
+    ) -> Problem {
         let mut around = std::iter::successors(Some(pointer), |at| {
             at.rsplit_once('/').map(|(outer, _)| outer)
         });
         let place = around.find_map(|at| self.settings.get(at));
-        let steps = pointer
-            .replace('/', ".")
-            .replace("~1", "/")
-            .replace("~0", "~");
+        let plain = |step: &str| step.replace("~1", "/").replace("~0", "~");
+        let name = plain(pointer.rsplit('/').next().unwrap_or_default());
+        let steps = plain(&pointer.replace('/', "."));
         let field = format!("plugins.settings{steps}");
         Problem::new(*place.unwrap_or(&self.plugin), field, message)
+            .suggest(&name, known.iter().map(String::as_str))
     }
 }
 

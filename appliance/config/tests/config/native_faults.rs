@@ -222,7 +222,7 @@ fn what_a_plugin_says_of_its_settings_is_told_at_their_lines() {
         panic!("{places:?}")
     };
     let told = |pointer: &str| {
-        let problem = place.settings_problem(pointer, "wrong");
+        let problem = place.settings_problem(pointer, "wrong", &[]);
         (problem.line.unwrap(), problem.field)
     };
     assert_eq!(told("/sysname"), (15, "plugins.settings.sysname".into()));
@@ -233,6 +233,9 @@ fn what_a_plugin_says_of_its_settings_is_told_at_their_lines() {
     );
     assert_eq!(told(""), (14, "plugins.settings".into()));
     assert_eq!(place.problem("wrong").line, Some(13));
+    let known = ["vrf".to_owned(), "sysname".to_owned()];
+    let unknown = place.settings_problem("/sysnmae", "unknown setting", &known);
+    assert_eq!(unknown.suggestion.as_deref(), Some("sysname"));
 }
 
 #[test]
