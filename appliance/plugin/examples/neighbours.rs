@@ -25,8 +25,12 @@ const CALLS: usize = 300_000;
 const EVERY: usize = 100;
 
 fn main() {
-    println!("one decision of a neighbour: p50, p99, p99.9, longest");
-    row("alone", times(&plugins(), None));
+    println!("one decision of a neighbour, in microseconds");
+    println!(
+        "{:<38}{:>8}{:>9}{:>9}{:>9}{:>11}",
+        "", "faults", "p50", "p99", "p99.9", "longest"
+    );
+    row("alone", None, times(&plugins(), None));
     for fixture in [
         hostile::endless_loop(),
         hostile::deep_recursion(),
@@ -36,14 +40,13 @@ fn main() {
     ] {
         let source = fixture.source();
         let (beside, faults) = beside(&source);
-        row(
-            &format!("beside `{}`, {faults} faults", fixture.name),
-            beside,
-        );
+        let name = format!("beside `{}` on another thread", fixture.name);
+        row(&name, Some(faults), beside);
         let plugins = plugins();
         load(&plugins, &source);
-        let name = format!("behind `{}` on one thread", fixture.name);
-        row(&name, times(&plugins, Some("bad")));
+        let behind = times(&plugins, Some("bad"));
+        let name = format!("behind `{}` on the same thread", fixture.name);
+        row(&name, Some(faults_of_bad(&plugins)), behind);
     }
 }
 
@@ -98,15 +101,20 @@ fn beside(source: &Source) -> (Vec<Duration>, u64) {
         over.store(true, Ordering::Relaxed);
         times
     });
-    let bad = plugins.list().pop().unwrap();
-    (times, bad.faults.values().sum())
+    (times, faults_of_bad(&plugins))
 }
 
-fn row(what: &str, mut times: Vec<Duration>) {
+fn faults_of_bad(plugins: &Plugins) -> u64 {
+    let bad = plugins.list().pop().unwrap();
+    bad.faults.values().sum()
+}
+
+fn row(what: &str, faults: Option<u64>, mut times: Vec<Duration>) {
     times.sort_unstable();
-    let at = |share: usize| times[(times.len() - 1) * share / 1000];
+    let at = |share: usize| times[(times.len() - 1) * share / 1000].as_secs_f64() * 1e6;
+    let faults = faults.map_or(String::new(), |faults| faults.to_string());
     println!(
-        "  {what}: {:?}, {:?}, {:?}, {:?}",
+        "{what:<38}{faults:>8}{:>9.2}{:>9.2}{:>9.2}{:>11.2}",
         at(500),
         at(990),
         at(999),
