@@ -16,11 +16,9 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn shipped(name: &str, settings: Value) -> Source {
-    let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/dist/");
     Source {
-        bytes: std::fs::read(format!("{dist}{name}.wasm")).unwrap(),
-        signature: None,
         settings,
+        ..common::shipped(name)
     }
 }
 
