@@ -61,6 +61,28 @@ fn an_instance_that_has_grown_far_is_replaced_before_it_fails() {
     assert!(plugins.list()[0].faults.is_empty());
 }
 
+/// A plugin that traps when it was called before: of authorization nothing is left for the next peer, of DPD nothing
+/// reaches another tenant.
+#[test]
+fn no_state_crosses_peers_or_tenants() {
+    let once = |mut fixture: Fixture| {
+        fixture.items = "(global $called (mut i32) (i32.const 0))".into();
+        fixture.misbehaves(
+            "(if (global.get $called) (then unreachable)) (global.set $called (i32.const 1))",
+        )
+    };
+    let fixtures = [once(Fixture::dpd("d", 1_000)), once(Fixture::allow("a"))];
+    let plugins = plugins(Limits::default(), &fixtures);
+    let gate = AuthorizationHost::new(Arc::clone(&plugins));
+    for _ in 0..3 {
+        gate.authorize(&sample_request()).unwrap().unwrap();
+    }
+    let mut host = DpdHost::new(plugins);
+    let mut ask = |tenant| host.decide(tenant, "t", &one()).unwrap();
+    assert!(ask("one").is_ok() && ask("two").is_ok());
+    assert!(ask("one").is_err(), "it does remember");
+}
+
 #[test]
 fn more_tenants_than_instances_are_all_answered() {
     let limits = Limits {
