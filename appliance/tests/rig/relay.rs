@@ -7,7 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -51,17 +51,19 @@ pub struct Relay {
     inet: Arc<Namespace>,
     table: String,
     outer: [String; 2],
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Relay {
     /// From now on everything between `branch` and the headquarters takes `line`. The branch's NAT is its own.
     pub fn start(rig: &Rig, branch: &Branch, line: Line) -> Result<Self> {
         let (router, number) = (branch.nat.router(), branch.nat.number);
-        let relay = Self {
+        let mut relay = Self {
             ended: Arc::new(AtomicBool::new(false)),
             inet: Arc::clone(&rig.inet),
             table: format!("ip relay{number}"),
             outer: [branch.nat.first_outer(), branch.second_outer()],
+            threads: Vec::new(),
         };
         for port in PORTS {
             let (near, far) = rig
@@ -69,7 +71,7 @@ impl Relay {
                 .enter(|| Ok((socket(&format!("{router}:{port}"))?, socket("0.0.0.0:0")?)))?;
             far.connect((HQ, port))
                 .context("connecting the relay to the headquarters")?;
-            carry(near, far, line, &relay.ended)?;
+            relay.threads.extend(carry(near, far, line, &relay.ended)?);
         }
         rig.inet.nft(&format!(
             "table {} {{
@@ -96,6 +98,12 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
+        // The next relay of this branch wants their ports.
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                eprintln!("rig: a thread of a relay panicked");
+            }
+        }
         if let Err(error) = self.inet.nft(&format!("delete table {}\n", self.table)) {
             eprintln!("rig: a relay stays behind: {error:#}");
         }
@@ -111,23 +119,29 @@ fn socket(address: &str) -> Result<UdpSocket> {
 }
 
 /// Four threads: two that hold what comes and two that send what is due.
-fn carry(near: UdpSocket, far: UdpSocket, line: Line, ended: &Arc<AtomicBool>) -> Result<()> {
+fn carry(
+    near: UdpSocket,
+    far: UdpSocket,
+    line: Line,
+    ended: &Arc<AtomicBool>,
+) -> Result<[JoinHandle<()>; 4]> {
     let branch = Arc::new(Mutex::new(None));
     let (near_out, far_out) = (near.try_clone()?, far.try_clone()?);
     let (to_hq, from_branch) = channel();
     let (to_branch, from_hq) = channel();
     let seen = Arc::clone(&branch);
-    hold(near, to_hq, line, Arc::clone(ended), move |from| {
-        *lock(&seen) = Some(from);
-    });
-    hold(far, to_branch, line, Arc::clone(ended), |_| ());
-    release(from_branch, move |bytes| drop(far_out.send(bytes)));
-    release(from_hq, move |bytes| {
-        if let Some(branch) = *lock(&branch) {
-            let _ = near_out.send_to(bytes, branch);
-        }
-    });
-    Ok(())
+    Ok([
+        hold(near, to_hq, line, Arc::clone(ended), move |from| {
+            *lock(&seen) = Some(from);
+        }),
+        hold(far, to_branch, line, Arc::clone(ended), |_| ()),
+        release(from_branch, move |bytes| drop(far_out.send(bytes))),
+        release(from_hq, move |bytes| {
+            if let Some(branch) = *lock(&branch) {
+                let _ = near_out.send_to(bytes, branch);
+            }
+        }),
+    ])
 }
 
 fn hold(
@@ -136,7 +150,7 @@ fn hold(
     line: Line,
     ended: Arc<AtomicBool>,
     seen: impl Fn(SocketAddr) + Send + 'static,
-) {
+) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut buffer = vec![0; 65536];
         while !ended.load(Ordering::Relaxed) {
@@ -151,11 +165,11 @@ fn hold(
                 let _ = held.send((due, buffer[..length].to_vec()));
             }
         }
-    });
+    })
 }
 
 /// Sends what is due, until nobody holds anything any more.
-fn release(held: Receiver<Held>, send: impl Fn(&[u8]) + Send + 'static) {
+fn release(held: Receiver<Held>, send: impl Fn(&[u8]) + Send + 'static) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut waiting = BinaryHeap::new();
         loop {
@@ -174,7 +188,7 @@ fn release(held: Receiver<Held>, send: impl Fn(&[u8]) + Send + 'static) {
                 }
             }
         }
-    });
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
