@@ -64,7 +64,8 @@ impl Ecn {
     }
 
     /// The field of an IP packet; `None` where that is too short or of no known version.
-    pub(crate) fn of(packet: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn of(packet: &[u8]) -> Option<Self> {
         match packet {
             [first, second, ..] => match first >> 4 {
                 4 => Some(Self::from_bits(*second)),

@@ -58,6 +58,9 @@ fn test(arguments: &[String]) -> Result<()> {
             "clippy",
             "--workspace",
             "--all-targets",
+            // What benches alone build.
+            "--features",
+            "hawser-engine/relay",
             "--",
             "-D",
             "warnings",
