@@ -18,8 +18,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     command.args([
         "test",
         "--quiet",
-        "--package",
-        "hawser",
+        // As the tests are built: the features of one package alone would compile everything again.
+        "--workspace",
         "--test",
         "rig",
         "--",

@@ -40,6 +40,8 @@ pub struct Sufferer<'a> {
     /// The outer addresses of its NAT; the first is in use.
     outer: [String; 2],
     relay: Option<Relay>,
+    /// Faults that want the relay now: they may overlap.
+    muddles: u32,
     diary: Diary,
 }
 
@@ -70,6 +72,7 @@ impl<'a> Sufferer<'a> {
             charon: None,
             outer: [branch.nat.first_outer(), rig.second_outer(branch)?],
             relay: None,
+            muddles: 0,
             diary: Diary::open(&dir)?,
             dir,
         };
@@ -136,7 +139,10 @@ impl<'a> Sufferer<'a> {
             },
             Fault::Unplugged(_) => self.branch.plug(false),
             Fault::Muddled(_) => {
-                self.relay = Some(Relay::start(self.rig, self.branch, MUDDLED)?);
+                self.muddles += 1;
+                if self.relay.is_none() {
+                    self.relay = Some(Relay::start(self.rig, self.branch, MUDDLED)?);
+                }
                 Ok(())
             }
             Fault::Kill(_) => self.charon.take().map_or(Ok(()), |mut c| c.kill()),
@@ -154,7 +160,10 @@ impl<'a> Sufferer<'a> {
             }
             Fault::Unplugged(_) => self.branch.plug(true),
             Fault::Muddled(_) => {
-                self.relay = None;
+                self.muddles -= 1;
+                if self.muddles == 0 {
+                    self.relay = None;
+                }
                 Ok(())
             }
             Fault::Kill(_) => self.start_charon(),
