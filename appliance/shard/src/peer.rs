@@ -340,7 +340,11 @@ impl Shard {
         held.dedup();
         let alive = !held.is_empty();
         let pairs = peer.pairs.iter().filter_map(|p| self.pairs.get(*p));
-        let spis: Vec<u32> = pairs.map(|pair| pair.spi_in).collect();
+        let mut spis: Vec<u32> = pairs.map(|pair| pair.spi_in).collect();
+        if let Some((.., before)) = peer.claimed.as_ref().filter(|_| !alive) {
+            // It may not know that it is down, and go on sending on these.
+            spis.clone_from(before);
+        }
         let told = Some((peer.path.remote, alive, spis));
         let first = peer.selectors.is_empty();
         let returned = alive && peer.claimed.as_ref().is_some_and(|(_, lived, _)| !lived);
@@ -360,10 +364,10 @@ impl Shard {
         }
     }
 
-    /// Tells the directory of a device that another run knew.
-    pub(crate) fn claim_remembered(&mut self, key: usize) {
+    /// Tells the directory of a device that another run knew, and that may still send on `spis`.
+    pub(crate) fn claim_remembered(&mut self, key: usize, spis: Vec<u32>) {
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.claimed = Some((peer.path.remote, false, Vec::new()));
+            peer.claimed = Some((peer.path.remote, false, spis));
         }
         self.tell_claim(key, false);
     }

@@ -68,7 +68,7 @@ impl Shard {
             peer.down_cause = Some(CloseCause::Shutdown);
             peer.lost = Some(Lost { at: None, children });
         }
-        self.claim_remembered(key);
+        self.claim_remembered(key, device.spis);
         self.has_left(now, key);
         self.revive_restored(now, key, at);
         self.arm_peer(key);

@@ -4,7 +4,9 @@
 mod net;
 
 use hawser_flight::{CloseCause, Event, Path, RevivalOutcome};
-use hawser_policy::{Identity, Pad, PadEntry, Policy, Secret, TenantId, TrafficSelector};
+use hawser_policy::{
+    DpdMode, DpdSettings, Identity, Pad, PadEntry, Policy, Secret, TenantId, TrafficSelector,
+};
 use hawser_shard::io::Command;
 use hawser_shard::restore::Remembered;
 use hawser_shard::view::PeerStatus;
@@ -122,6 +124,42 @@ fn one_that_has_moved_meanwhile_is_called_where_it_sends_from() {
         }
         is_whole(&mut world, hq, node);
     }
+}
+
+/// Frozen, given up by DPD, and then the gateway ended: it wakes on another port and knows of nothing.
+#[test]
+fn one_that_slept_is_called_where_it_sends_from() {
+    let spec = Spec {
+        dpd: Some(DpdSettings {
+            mode: DpdMode::Periodic,
+            interval: 10 * SECOND,
+            retry: 2 * SECOND,
+            retries: 2,
+        }),
+        ..Spec::default()
+    };
+    let (mut world, hq, node) = world(hq(&spec), 1);
+    world.inner(node, 0, udp(BRANCH, LAN));
+    world.run(SECOND);
+    let known = remembered(&world, node);
+    world.nodes[node].frozen = true;
+    world.run(60 * SECOND);
+    assert_eq!(world.show(hq)[0].line.status, PeerStatus::Down);
+    assert_eq!(world.nodes[hq].directory.spis(), known[0].spis);
+    world.restart(hq, known);
+    world.run(10 * SECOND);
+    assert_eq!(
+        world.nodes[hq].directory.spis().len(),
+        1,
+        "a restart later too"
+    );
+    world.nodes[node].nat.as_mut().unwrap().port = 20_000;
+    world.nodes[node].frozen = false;
+    for _ in 0..8 {
+        world.inner(node, 0, udp(BRANCH, LAN));
+        world.run(SECOND);
+    }
+    is_whole(&mut world, hq, node);
 }
 
 #[test]

@@ -9,6 +9,7 @@ struct Claimed {
     located: Located,
     tenant: TenantId,
     selectors: Vec<TrafficSelector>,
+    spis: Vec<u32>,
 }
 
 /// As the engine's, in a few lines.
@@ -22,6 +23,11 @@ impl Directory {
     pub fn alive(&self) -> Vec<Located> {
         let located = self.claims.iter().map(|c| &c.located);
         located.filter(|l| l.alive).cloned().collect()
+    }
+
+    /// What the devices send on, or did when they were last up.
+    pub fn spis(&self) -> Vec<u32> {
+        self.claims.iter().flat_map(|c| c.spis.clone()).collect()
     }
 
     /// Every device it knows.
@@ -60,6 +66,7 @@ impl Directory {
                 path,
                 selectors,
                 alive,
+                spis,
                 ..
             } => {
                 self.claims.retain(|c| c.located.device != device);
@@ -76,6 +83,7 @@ impl Directory {
                         located,
                         tenant,
                         selectors,
+                        spis,
                     });
                 }
             }
