@@ -181,11 +181,13 @@ impl IkeSa {
         let local_spi = successor.local_spi();
         if let SaState::Deleting(cause) = self.state {
             // For the peer the new SA has taken over already, or is the redundant one: it goes as well.
-            let redundant = exchange
-                .collision
-                .as_ref()
-                .map(|_| CloseCause::RekeyCollision);
-            successor.delete(env, redundant.unwrap_or(cause));
+            let collides = exchange.collision.is_some();
+            let cause = if collides {
+                CloseCause::RekeyCollision
+            } else {
+                cause
+            };
+            successor.delete(env, cause);
             self.out.push_back(Output::Successor(Box::new(successor)));
         } else if self.wins_ike_collision(exchange, answer) {
             self.out.push_back(Output::Successor(Box::new(successor)));
